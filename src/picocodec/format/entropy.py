@@ -1,0 +1,159 @@
+"""Symbols to bytes and back, by integer tables only (docs/format.md, "Entropy coding").
+
+A table is an array of frequencies that are all positive and sum to 2**24. It codes the symbols
+-R..R and, as its last entry, an escape for everything beyond. The coder is the range variant of
+asymmetric numeral systems (rANS) with a 64-bit state and 32-bit words, by `constriction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from picocodec.errors import CorruptTile
+from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, radius_of
+
+AnsCoder = constriction.stream.stack.AnsCoder
+Categorical = constriction.stream.model.Categorical
+Uniform = constriction.stream.model.Uniform
+
+ESCAPE_BITS = 20  # an escaped symbol exceeds the radius of its table by at most 2**20 - 1
+
+Ints = NDArray[np.int32]
+
+
+class SymbolCoder:
+    """Codes groups of symbols, each symbol under the table that its scale index selects.
+
+    `tables[i]` serves scale index `i`. Elements whose index is below `skip_below` are zero by
+    definition and take no bytes. Within a group, symbols are coded in ascending order of index,
+    those of equal index in array order; then come the magnitudes of the escaped ones.
+    """
+
+    def __init__(self, tables: Sequence[Table], skip_below: int) -> None:
+        if len(tables) != SCALE_COUNT:
+            raise ValueError(f"entropy tables: {len(tables)} given, expected {SCALE_COUNT}")
+        for table in tables:
+            check_table(table)
+        self.skip_below = skip_below
+        self._radii = [radius_of(table) for table in tables]
+        # Multiples of 2**-24 are exact in float64, and `perfect` keeps them as they are.
+        self._models = [
+            Categorical(table.astype(np.float64) / TOTAL, perfect=True) for table in tables
+        ]
+
+    def _order(self, indices: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Positions of the coded elements in coding order, and where each index begins."""
+        flat = indices.reshape(-1).astype(np.uint8)
+        order = np.argsort(flat, kind="stable")
+        bounds = np.searchsorted(flat[order], np.arange(SCALE_COUNT + 1))
+        return order, bounds
+
+    def encode(self, groups: Sequence[tuple[Ints, NDArray[np.integer]]]) -> bytes:
+        """Code `(symbols, scale indices)` groups, to be read back in the same order.
+
+        Symbols at skipped elements must be zero; a magnitude past what an escape can hold
+        raises `ValueError`.
+        """
+        coder = AnsCoder()
+        for symbols, indices in reversed(groups):
+            self._push(coder, symbols, indices)
+        return coder.get_compressed().astype("<u4").tobytes()
+
+    def _push(self, coder: AnsCoder, symbols: Ints, indices: NDArray[np.integer]) -> None:
+        order, bounds = self._order(indices)
+        ordered = symbols.reshape(-1)[order]
+        if ordered[: bounds[self.skip_below]].any():
+            raise ValueError("entropy coder: a skipped element has a symbol other than zero")
+        entries: list[tuple[int, Ints]] = []
+        escapes: list[NDArray[np.int64]] = []
+        for index in range(self.skip_below, SCALE_COUNT):
+            values = ordered[bounds[index] : bounds[index + 1]].astype(np.int64)
+            if not len(values):
+                continue
+            radius = self._radii[index]
+            beyond = np.abs(values) > radius
+            if beyond.any():
+                excess = np.abs(values[beyond]) - radius - 1
+                escapes.append(2 * excess + (values[beyond] < 0) + 1)
+            entry = np.where(beyond, 2 * radius + 1, values + radius)
+            entries.append((index, entry.astype(np.int32)))
+        # The coder is a stack: what is read first is pushed last.
+        if escapes:
+            self._push_escapes(coder, np.concatenate(escapes))
+        for index, entry in reversed(entries):
+            coder.encode_reverse(entry, self._models[index])
+
+    def _push_escapes(self, coder: AnsCoder, values: NDArray[np.int64]) -> None:
+        """Values of at least 1, as the number of bits after the leading one, then those bits."""
+        if int(values.max()) >= 1 << (ESCAPE_BITS + 1):
+            raise ValueError("entropy coder: a symbol is too large to code")
+        lengths = np.frexp(values.astype(np.float64))[1].astype(np.int32) - 1
+        for length in range(ESCAPE_BITS, 0, -1):
+            chosen = values[lengths == length] - (1 << length)
+            if len(chosen):
+                coder.encode_reverse(chosen.astype(np.int32), Uniform(1 << length))
+        coder.encode_reverse(lengths, Uniform(32))
+
+    def reader(self, data: bytes) -> SymbolReader:
+        """Read what `encode` wrote; raises `CorruptTile` for data that no encoder writes."""
+        if len(data) % 4:
+            raise CorruptTile("entropy-coded data is not a whole number of 32-bit words")
+        words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
+        if len(words) and words[-1] == 0:
+            raise CorruptTile("entropy-coded data ends in an empty word")
+        return SymbolReader(self, AnsCoder(words))
+
+
+class SymbolReader:
+    """Reads groups back one by one, since the indices of a group may follow from the last."""
+
+    def __init__(self, coder: SymbolCoder, stream: AnsCoder) -> None:
+        self._coder, self._stream = coder, stream
+
+    def read(self, indices: NDArray[np.integer]) -> Ints:
+        """The symbols, in the shape of `indices`."""
+        coder = self._coder
+        order, bounds = coder._order(indices)
+        ordered = np.zeros(order.shape, np.int32)
+        escaped: list[NDArray[np.intp]] = []
+        radii: list[NDArray[np.int64]] = []
+        for index in range(coder.skip_below, SCALE_COUNT):
+            start, stop = int(bounds[index]), int(bounds[index + 1])
+            if start == stop:
+                continue
+            radius = coder._radii[index]
+            values = self._stream.decode(coder._models[index], stop - start) - radius
+            ordered[start:stop] = values
+            beyond = np.flatnonzero(values > radius)
+            if len(beyond):
+                escaped.append(beyond + start)
+                radii.append(np.full(len(beyond), radius, np.int64))
+        if escaped:
+            magnitudes = self._read_escapes(sum(map(len, escaped)))
+            excess, negative = magnitudes - 1 >> 1, magnitudes - 1 & 1
+            values = (excess + np.concatenate(radii) + 1) * (1 - 2 * negative)
+            ordered[np.concatenate(escaped)] = values.astype(np.int32)
+        symbols = np.empty_like(ordered)
+        symbols[order] = ordered
+        return symbols.reshape(indices.shape)
+
+    def _read_escapes(self, count: int) -> NDArray[np.int64]:
+        lengths = self._stream.decode(Uniform(32), count)
+        if lengths.max() > ESCAPE_BITS:
+            raise CorruptTile("entropy-coded data holds an impossible symbol")
+        values = np.ones(count, np.int64)
+        for length in range(1, ESCAPE_BITS + 1):
+            chosen = lengths == length
+            if chosen.any():
+                bits = self._stream.decode(Uniform(1 << length), int(chosen.sum()))
+                values[chosen] = (1 << length) + bits
+        return values
+
+    def finish(self) -> None:
+        """Raise `CorruptTile` unless the data ends exactly here."""
+        if not self._stream.is_empty():
+            raise CorruptTile("entropy-coded data does not end where its symbols do")

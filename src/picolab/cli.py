@@ -1,0 +1,56 @@
+"""picolab: the workbench's commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="picolab", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="run or resume a training recipe")
+    train.add_argument("recipe", type=Path)
+    train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
+    train.add_argument("--device", help="cpu, cuda (default: cuda where there is one)")
+    train.add_argument("--threads", type=int, help="CPU threads")
+    train.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    train.add_argument("--compile", action="store_true", help="torch.compile the codec")
+    train.add_argument("--max-minutes", type=float, default=float("inf"))
+    train.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
+    train.set_defaults(run=_train)
+
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f"picolab: {error}", file=sys.stderr)
+        return 1
+
+
+def _train(args: argparse.Namespace) -> int:
+    from picolab.training.loop import Options, run_recipe
+    from picolab.training.recipe import read_recipe
+
+    recipe = read_recipe(args.recipe)
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    options = Options(
+        folder=args.output or Path("runs") / recipe.name,
+        device=device,
+        bf16=args.bf16 or device.type == "cuda",
+        compile=args.compile,
+        dry_run=args.dry_run,
+        max_minutes=args.max_minutes,
+    )
+    run_recipe(recipe, options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+"""The whole codec as PyTorch modules.
+
+Shapes, for pictures `[B, 3, H, W]` in [0, 1] with H and W multiples of 64, levels `[B]`:
+
+    y, symbols, scale indices   [B, M, H/16, W/16]
+    z                           [B, Nz, H/64, W/64]
+    prior p                     [B, 4 C, H/32, W/32]   C channels for each cell of the 2x2 grid
+
+The order of work follows PICO: scales come from z in one shot, so that all symbols are known to
+the entropy coder before the context model runs; the context model then gives, for one cell of
+the 2x2 grid after the other, the mean `mu` and the bin width `q`:
+
+    symbol = round((y - mu) / q)        y_hat = q * symbol + mu
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from picocodec.codec.scale_decoder import LEVEL_BINS
+from picocodec.format.tables import SCALE_COUNT, scale_of_index
+from picolab.networks.config import CodecConfig
+from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
+from picolab.networks.layers import (
+    Chain,
+    ConvScale,
+    Gains,
+    HaarDown,
+    HaarUp,
+    interpolate_knots,
+)
+
+PATCH = 16  # side of the block of pixels behind one position of y
+GRID_ORDER = (0, 3, 1, 2)  # cells of the 2x2 grid (row major): diagonal first
+# For a uniform quantiser with entropy coding, the step that is optimal at slope lambda.
+STEP_SQUARED_TIMES_LAMBDA = 26.0
+
+
+class Analysis(nn.Module):
+    """PICO's encoder: picture to y and, by the hyper-encoder inside, z; neither is rounded."""
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        c8, c16, ch, e, f, k = (
+            cfg.encoder_channels_8,
+            cfg.encoder_channels_16,
+            cfg.hyper_channels,
+            cfg.e,
+            cfg.f,
+            cfg.knots,
+        )
+        self.stem = HaarDown(3, c8, levels=3)
+        self.chain8 = Chain(c8, cfg.encoder_blocks_8, e, f, k)
+        self.down = HaarDown(c8, c16)
+        self.chain16 = Chain(c16, cfg.encoder_blocks_16, e, f, k)
+        self.head = ConvScale(c16, cfg.y_channels, gain=0.0 if cfg.shortcut else 1.0)
+        self.shortcut = nn.Conv2d(3 * PATCH**2, cfg.y_channels, 1) if cfg.shortcut else None
+        self.gain = Gains(cfg.y_channels, k)
+        self.hyper_in = HaarDown(cfg.y_channels, ch)
+        self.hyper_chain32 = Chain(ch, cfg.hyper_blocks, e, f, k)
+        self.hyper_down = HaarDown(ch, ch)
+        self.hyper_chain64 = Chain(ch, cfg.hyper_blocks, e, f, k)
+        self.hyper_head = ConvScale(ch, cfg.z_channels)
+
+    def forward(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        x = x - 0.5
+        h = self.chain8(self.stem(x), level)
+        y = self.head(self.chain16(self.down(h), level))
+        if self.shortcut is not None:
+            y = y + self.shortcut(F.pixel_unshuffle(x, PATCH))
+        y = y * self.gain(level)[:, :, None, None]
+        h = self.hyper_chain32(self.hyper_in(y), level)
+        z = self.hyper_head(self.hyper_chain64(self.hyper_down(h), level))
+        return y, z
+
+
+class ContextDecoder(nn.Module):
+    """z to the prior p, which the context model starts from."""
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        ch, e, f, k = cfg.hyper_channels, cfg.e, cfg.f, cfg.knots
+        self.stem = ConvScale(cfg.z_channels, ch)
+        self.chain64 = Chain(ch, cfg.hyper_blocks, e, f, k)
+        self.up = HaarUp(ch, ch)
+        self.chain32 = Chain(ch, cfg.hyper_blocks, e, f, k)
+        self.head = ConvScale(ch, 4 * cfg.context_channels)
+
+    def forward(self, z: Tensor, level: Tensor) -> Tensor:
+        h = self.chain64(self.stem(z), level)
+        return self.head(self.chain32(self.up(h), level))
+
+
+class ContextStep(nn.Module):
+    """One cell of the grid: its part of p, and the cells decoded before it, to mu and q."""
+
+    def __init__(self, cfg: CodecConfig, cells_before: int) -> None:
+        super().__init__()
+        c, m = cfg.context_channels, cfg.y_channels
+        self.stem = ConvScale(c + cells_before * m, c)
+        self.chain = Chain(c, cfg.context_blocks, cfg.e, cfg.f, cfg.knots)
+        self.head = ConvScale(c, 2 * m, gain=0.0)
+
+    def forward(self, known: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        mu, width = self.head(self.chain(self.stem(known), level)).float().chunk(2, dim=1)
+        return mu, 4.0 ** torch.tanh(width)
+
+
+class ContextModel(nn.Module):
+    """PICO's one-shot context model over a 2x2 grid, in four steps."""
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(ContextStep(cfg, cells) for cells in range(4))
+
+    def forward(self, prior: Tensor, y: Tensor, coded: Tensor, level: Tensor, encode: bool):
+        """Give `(t, symbols, y_hat)`; `t` is `(y - mu) / q` before rounding.
+
+        With `encode` False, `y` holds symbols already and `t` equals them. Elements where
+        `coded` `[B, M, H/16, W/16]` is 0 have the symbol 0.
+        """
+        cells = F.pixel_unshuffle(y, 2).unflatten(1, (-1, 4)).unbind(2)
+        masks = F.pixel_unshuffle(coded, 2).unflatten(1, (-1, 4)).unbind(2)
+        priors = prior.chunk(4, dim=1)
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for step, cell in zip(self.steps, GRID_ORDER, strict=True):
+            known = torch.cat([priors[cell], *(part[2] for part in parts)], dim=1)
+            mu, q = step(known, level)
+            t = (cells[cell] - mu) / q if encode else cells[cell]
+            symbols = round_ste(t) * masks[cell]
+            parts.append((t, symbols, symbols * q + mu))
+        order = [GRID_ORDER.index(cell) for cell in range(4)]
+        return tuple(
+            F.pixel_shuffle(torch.stack([parts[i][k] for i in order], 2).flatten(1, 2), 2)
+            for k in range(3)
+        )
+
+
+class Synthesis(nn.Module):
+    """y_hat to the picture, not clamped."""
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        c16, c8, c4, e, f, k = (
+            cfg.decoder_channels_16,
+            cfg.decoder_channels_8,
+            cfg.decoder_channels_4,
+            cfg.e,
+            cfg.f,
+            cfg.knots,
+        )
+        self.gain = Gains(cfg.y_channels, k)
+        self.stem = ConvScale(cfg.y_channels, c16)
+        self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k)
+        self.up8 = HaarUp(c16, c8)
+        self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k)
+        self.up4 = HaarUp(c8, c4)
+        self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k)
+        self.head = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
+        self.shortcut = nn.Conv2d(cfg.y_channels, 3 * PATCH**2, 1) if cfg.shortcut else None
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        y_hat = y_hat * self.gain(level)[:, :, None, None]
+        h = self.chain16(self.stem(y_hat), level)
+        h = self.chain8(self.up8(h), level)
+        x = self.head(self.chain4(self.up4(h), level))
+        if self.shortcut is not None:
+            x = x + F.pixel_shuffle(self.shortcut(y_hat), PATCH)
+        return x + 0.5
+
+
+class Coded(NamedTuple):
+    """What a training step needs: the picture and the bits of each sample `[B]`."""
+
+    picture: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+    scale_index: Tensor
+
+
+class Codec(nn.Module):
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.analysis = Analysis(cfg)
+        self.scale_decoder = ScaleDecoder(
+            cfg.z_channels, cfg.scale_channels, cfg.y_channels, cfg.knots
+        )
+        self.context_decoder = ContextDecoder(cfg)
+        self.context_model = ContextModel(cfg)
+        self.synthesis = Synthesis(cfg)
+        # Scale index of each z channel, by level; 24 is a standard deviation of about 1.
+        self.z_index = nn.Parameter(torch.full((cfg.knots, cfg.z_channels), 24.0 / INDEX_UNIT))
+        for gain, sign in ((self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)):
+            lambdas = self.slope(torch.linspace(0, 1, cfg.knots))
+            log_gain = 0.5 * torch.log(lambdas / STEP_SQUARED_TIMES_LAMBDA)
+            gain.log_gain.data.copy_((sign * log_gain)[:, None].expand_as(gain.log_gain))
+
+    def slope(self, level: Tensor) -> Tensor:
+        """The lambda of `bpp + lambda * MSE` at a level: log-linear between the two ends."""
+        low, high = math.log(self.cfg.lambda_min), math.log(self.cfg.lambda_max)
+        return torch.exp(low + (high - low) * level)
+
+    def z_scale_index(self, level: Tensor) -> Tensor:
+        """Scale indices of z `[B, Nz]`, rounded to the bins of levels that files can name."""
+        binned = (level * (LEVEL_BINS - 1)).round() / (LEVEL_BINS - 1)
+        index = interpolate_knots(self.z_index, binned) * INDEX_UNIT
+        return clamp_ste(round_ste(index), 0, SCALE_COUNT - 1)
+
+    def forward(self, x: Tensor, level: Tensor, skip_below: int = 0) -> Coded:
+        """One training pass: additive noise for the rate, rounding for the reconstruction.
+
+        Elements whose scale index is below `skip_below` cost nothing and are not coded.
+        """
+        y, z = self.analysis(x, level)
+        y, z = y.float(), z.float()
+        z_hat = round_ste(z)
+        bits_z = symbol_bits(noisy(z), self.z_scale_index(level)[:, :, None, None])
+        scale_index = self.scale_decoder(z_hat, level)
+        coded = (scale_index >= skip_below).to(y.dtype)
+        prior = self.context_decoder(z_hat, level)
+        t, _, y_hat = self.context_model(prior, y, coded, level, encode=True)
+        bits_y = symbol_bits(noisy(t), scale_index) * coded
+        picture = self.synthesis(y_hat, level).float()
+        return Coded(picture, bits_y.sum((1, 2, 3)), bits_z.sum((1, 2, 3)), scale_index)
+
+    @torch.no_grad()
+    def initialise_from_components(self, components: Tensor, energies: Tensor) -> None:
+        """Start as a transform codec: principal components in the shortcut, zero networks.
+
+        `components` `[M, 768]` orthonormal rows over 16x16 blocks in `pixel_unshuffle` order,
+        `energies` `[M]` the mean square of each coefficient.
+        """
+        if self.analysis.shortcut is not None and self.synthesis.shortcut is not None:
+            self.analysis.shortcut.weight.copy_(components[:, :, None, None])
+            self.synthesis.shortcut.weight.copy_(components.t()[:, :, None, None])
+            nn.init.zeros_(self.analysis.shortcut.bias)  # type: ignore[arg-type]
+            nn.init.zeros_(self.synthesis.shortcut.bias)  # type: ignore[arg-type]
+        knots = torch.linspace(0, 1, self.cfg.knots)
+        step = (STEP_SQUARED_TIMES_LAMBDA / self.slope(knots)).sqrt()
+        deviation = energies.sqrt()[None, :] / step[:, None]
+        table = torch.tensor([scale_of_index(i) for i in range(SCALE_COUNT)]).log()
+        index = (deviation.log() - table[0]) / (table[1] - table[0])
+        last = self.scale_decoder.layers[-1]
+        last.bias.copy_(index.clamp(0, SCALE_COUNT - 1) / INDEX_UNIT)  # type: ignore[operator, union-attr]
+
+
+def noisy(x: Tensor) -> Tensor:
+    return x + torch.rand_like(x) - 0.5
+
+
+# The shape behind every scale: a normal distribution with a share of wider ones, since scales
+# that are predicted in one shot leave heavier tails than the normal's.
+MIXTURE = ((0.9, 1.0), (0.1, 2.5))
+
+
+def symbol_bits(symbols: Tensor, scale_index: Tensor) -> Tensor:
+    """Bits of each (noisy) symbol under the distribution that its scale index names."""
+    low = math.log(scale_of_index(0))
+    ratio = math.log(scale_of_index(1)) - low
+    scale = torch.exp(low + ratio * scale_index)
+    distance = symbols.abs()
+    probability = torch.zeros_like(distance)
+    for weight, width in MIXTURE:
+        unit = 1.0 / (scale * (width * 2**0.5))
+        upper = torch.erfc((distance - 0.5) * unit)
+        lower = torch.erfc((distance + 0.5) * unit)
+        probability = probability + 0.5 * weight * (upper - lower)
+    # Far in the tail erfc underflows; a slope there still pulls symbols back.
+    bits = -torch.log2(probability.clamp_min(1e-7))
+    return bits + F.relu(distance / scale - 12.0) * 0.1
+
+
+def draw_levels(batch: int, generator: torch.Generator) -> Tensor:
+    """One level for each sample, spread evenly over [0, 1] within the batch."""
+    offsets = torch.rand(batch, generator=generator)
+    order = torch.randperm(batch, generator=generator)
+    return ((order + offsets) / batch).float()
+

@@ -1,0 +1,78 @@
+"""The shape of a codec as data: a dataclass read from TOML, checked, and nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """Widths (`*_channels`) and numbers of blocks (`*_blocks`) at each resolution.
+
+    The suffix 4, 8, 16, 32, 64 is the factor by which the picture is reduced there. A chain of
+    zero blocks still has its learned scale. `e` and `f` are the expansions of ConvScale311.
+    """
+
+    name: str
+    y_channels: int
+    z_channels: int
+    encoder_channels_8: int
+    encoder_blocks_8: int
+    encoder_channels_16: int
+    encoder_blocks_16: int
+    hyper_channels: int
+    hyper_blocks: int
+    scale_channels: int
+    context_channels: int
+    context_blocks: int
+    decoder_channels_16: int
+    decoder_blocks_16: int
+    decoder_channels_8: int
+    decoder_blocks_8: int
+    decoder_channels_4: int
+    decoder_blocks_4: int
+    e: int = 1
+    f: int = 2
+    knots: int = 8  # of every gain table over the level
+    lambda_min: float = 24.0  # slope of the rate-distortion loss at level 0 ...
+    lambda_max: float = 12000.0  # ... and at level 1: bpp + lambda * MSE, pixels in [0, 1]
+    shortcut: bool = True
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"model configuration: {f.name} = {value} must not be negative")
+        # 3x3 sums of the integer network stay exact in 32-bit floats, see integer.py.
+        for key in ("z_channels", "scale_channels"):
+            if not 1 <= getattr(self, key) <= 112:
+                raise ValueError(f"model configuration: {key} must be in 1..112")
+
+
+def read_config(path: str | Path) -> CodecConfig:
+    """Read a configuration; unknown, missing and mistyped keys raise `ValueError`."""
+    with open(path, "rb") as f:
+        return config_from_dict(tomllib.load(f), str(path))
+
+
+def config_from_dict(values: dict[str, object], where: str) -> CodecConfig:
+    known = {f.name: f.type for f in fields(CodecConfig)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
+    types = {"str": str, "int": int, "float": (int, float), "bool": bool}
+    for key, value in values.items():
+        if not isinstance(value, types[str(known[key])]) or (
+            isinstance(value, bool) and known[key] != "bool"
+        ):
+            raise ValueError(f"{where}: {key} = {value!r} should be of type {known[key]}")
+    try:
+        return CodecConfig(**values)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def config_to_dict(config: CodecConfig) -> dict[str, object]:
+    return asdict(config)

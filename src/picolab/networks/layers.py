@@ -1,0 +1,195 @@
+"""Building blocks of the networks: scaled convolutions, Haar resampling, gains by level.
+
+Every convolution here is linear in its input and keeps its learned scales, and the Haar
+transform next to it, in its *weights*: `effective()` returns the one plain kernel that the
+layer amounts to, training and inference both run that kernel, and `fold()` freezes it into an
+ordinary `nn.Conv2d`. Tensors are [B, C, H, W] throughout.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def haar_matrix(levels: int) -> Tensor:
+    """The orthonormal matrix of a 2-D Haar packet transform, `[4**levels, 4**levels]`.
+
+    Column index: pixel of a `2**levels` square block in `pixel_unshuffle` order (row major).
+    Row index: sub-band, in the same order (row 0 is the mean times the block side). Each level
+    transforms every band of the one before it, so one level is the plain 2-D Haar transform.
+    """
+    step = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+    line = torch.ones(1, 1)
+    for _ in range(levels):
+        line = torch.kron(line, step)
+    return torch.kron(line, line)
+
+
+class ConvScale(nn.Module):
+    """A convolution with learned scales on its input and output channels (PICO's ConvScale).
+
+    `W' = scale_in * scale_out * W` and `b' = scale_out * b`, "same" padding with zeros.
+    Weight `[out, in / groups, kernel, kernel]`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        groups: int = 1,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.groups = kernel, groups
+        fan_in = in_channels // groups * kernel * kernel
+        weight = torch.randn(out_channels, in_channels // groups, kernel, kernel)
+        self.weight = nn.Parameter(weight * gain / fan_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.scale_in = nn.Parameter(torch.ones(1, in_channels // groups, 1, 1))
+        self.scale_out = nn.Parameter(torch.ones(out_channels, 1, 1, 1))
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the equivalent plain convolution."""
+        return (
+            self.scale_in * self.scale_out * self.weight,
+            self.scale_out.flatten() * self.bias,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective()
+        return F.conv2d(x, weight, bias, padding=self.kernel // 2, groups=self.groups)
+
+    def fold(self) -> nn.Module:
+        weight, bias = self.effective()
+        return _plain_conv(weight, bias, self.groups)
+
+
+class HaarDown(ConvScale):
+    """Haar downsampling by `2**levels`, then a ConvScale, as one strided linear map."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, levels: int = 1):
+        super().__init__(in_channels * 4**levels, out_channels, kernel)
+        self.factor = 2**levels
+        self.register_buffer("haar", haar_matrix(levels), persistent=False)
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        weight, bias = super().effective()
+        bands = weight.unflatten(1, (-1, self.factor**2))
+        weight = torch.einsum("kcbyx,bp->kcpyx", bands, self.haar).flatten(1, 2)
+        return weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pixel_unshuffle(x, self.factor))
+
+    def fold(self) -> nn.Module:
+        return nn.Sequential(nn.PixelUnshuffle(self.factor), super().fold())
+
+
+class HaarUp(ConvScale):
+    """A ConvScale, then Haar upsampling by `2**levels`, as one linear map."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        levels: int = 1,
+        gain: float = 1.0,
+    ) -> None:
+        super().__init__(in_channels, out_channels * 4**levels, kernel, gain=gain)
+        self.factor = 2**levels
+        self.register_buffer("haar", haar_matrix(levels), persistent=False)
+
+    def effective(self) -> tuple[Tensor, Tensor]:
+        weight, bias = super().effective()
+        bands = weight.unflatten(0, (-1, self.factor**2))
+        weight = torch.einsum("kbcyx,bp->kpcyx", bands, self.haar).flatten(0, 1)
+        bias = (bias.unflatten(0, (-1, self.factor**2)) @ self.haar).flatten()
+        return weight, bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(super().forward(x), self.factor)
+
+    def fold(self) -> nn.Module:
+        return nn.Sequential(super().fold(), nn.PixelShuffle(self.factor))
+
+
+class ConvScale311(nn.Module):
+    """An inverted residual of a 3x3, a 1x1 and a 1x1 ConvScale (PICO's ConvScale311(C, E, F)).
+
+    The 3x3 is depthwise with expansion `e`, because that is what a CPU runs fast; the first
+    1x1 widens to `f * channels`, followed by the block's one non-linearity.
+    """
+
+    def __init__(self, channels: int, e: int, f: int, slope: float = 0.1) -> None:
+        super().__init__()
+        self.spatial = ConvScale(channels, e * channels, 3, groups=channels)
+        with torch.no_grad():
+            self.spatial.weight[:, :, 1, 1] += 1.0
+        self.widen = ConvScale(e * channels, f * channels, gain=2**0.5 / e**0.5)
+        self.narrow = ConvScale(f * channels, channels, gain=0.25)
+        self.act = nn.LeakyReLU(slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(self.act(self.widen(self.spatial(x))))
+
+
+class Gains(nn.Module):
+    """Positive channel gains as a function of the level in [0, 1].
+
+    The logarithm of each gain is piecewise linear in the level between `knots` learned values.
+    Returns `[B, C]` for levels `[B]`.
+    """
+
+    def __init__(self, channels: int, knots: int) -> None:
+        super().__init__()
+        self.log_gain = nn.Parameter(torch.zeros(knots, channels))
+
+    def forward(self, level: Tensor) -> Tensor:
+        return torch.exp(interpolate_knots(self.log_gain, level))
+
+
+def interpolate_knots(table: Tensor, level: Tensor) -> Tensor:
+    """Rows of `table` `[K, C]`, spread evenly over [0, 1], interpolated at `level` `[B]`."""
+    knots = table.shape[0]
+    at = torch.arange(knots, dtype=table.dtype, device=table.device)
+    weights = F.relu(1.0 - (level[:, None] * (knots - 1) - at).abs())
+    return weights @ table
+
+
+class Chain(nn.Module):
+    """PICO's CS-Chain: `repeats` ConvScale311 blocks, ended by the learned scale of this
+    resolution, here one gain for each channel and level."""
+
+    def __init__(self, channels: int, repeats: int, e: int, f: int, knots: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(ConvScale311(channels, e, f) for _ in range(repeats)))
+        self.scale = Gains(channels, knots)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        return self.blocks(x) * self.scale(level)[:, :, None, None]
+
+
+def _plain_conv(weight: Tensor, bias: Tensor, groups: int) -> nn.Conv2d:
+    out_channels, in_group, kernel, _ = weight.shape
+    conv = nn.Conv2d(in_group * groups, out_channels, kernel, padding=kernel // 2, groups=groups)
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+        conv.bias.copy_(bias)  # type: ignore[union-attr]
+    return conv
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Replace every ConvScale below `module`, in place, by plain convolutions; returns `module`.
+
+    The result computes the same function without scales or Haar matrices, in eval mode only:
+    it can no longer be trained as the codec is.
+    """
+    if isinstance(module, ConvScale):
+        return module.fold()
+    for name, child in module.named_children():
+        setattr(module, name, fold(child))
+    return module

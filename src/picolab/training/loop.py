@@ -1,0 +1,310 @@
+"""Training stage 1: rate + MSE, at every level at once.
+
+The loss of one sample is `bpp + lambda(level) * MSE`, its level drawn anew each time. The state of
+a run (weights, their moving average, optimiser, step, random generators) is one checkpoint, and
+a run that was stopped goes on from it exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from picolab.data.images import TileSet, load_tiles, principal_components
+from picolab.networks.codec import Codec, draw_levels
+from picolab.training.checkpoint import (
+    load_checkpoint,
+    load_optimiser_tensors,
+    optimiser_tensors,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from picolab.training.recipe import Phase, Recipe
+
+VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass
+class Options:
+    """How to run a recipe on this machine; nothing here changes what is learned."""
+
+    folder: Path
+    device: torch.device
+    bf16: bool = False
+    compile: bool = False
+    dry_run: bool = False
+    max_minutes: float = math.inf
+
+
+def train(recipe: Recipe, options: Options) -> dict[str, float]:
+    """Run or resume `recipe`; returns the last validation figures.
+
+    Checkpoints go to `folder/checkpoint`, TensorBoard's events to `folder/events`. With
+    `dry_run` a few steps of each phase exercise every part, and nothing is kept.
+    """
+    run = _Run(recipe, options)
+    if not options.dry_run:
+        run.resume_or_start()
+    return run.go()
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, options: Options) -> None:
+        self.recipe, self.options = recipe, options
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        torch.manual_seed(recipe.seed + self.rank)
+        self.generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.rank)
+        self.tiles = load_tiles(recipe.data).to(options.device)
+        self.validation = load_tiles(recipe.data, validation=True).to(options.device)
+        torch.manual_seed(recipe.seed)  # every process starts from the same weights
+        self.codec = Codec(recipe.config)
+        if recipe.init is None:
+            self.codec.initialise_from_components(
+                *principal_components(self.tiles, recipe.config.y_channels)
+            )
+        else:
+            saved, _ = load_checkpoint(Path(recipe.init))
+            self.codec.load_state_dict(without_prefix("ema", saved))
+        torch.manual_seed(recipe.seed + self.rank)
+        self.codec.to(options.device, memory_format=torch.channels_last)
+        self.ema = {k: v.detach().clone() for k, v in self.codec.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(
+            self.codec.parameters(), lr=1e-3, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.step = 0
+        self.best: dict[str, float] = {}
+        self.step_module: nn.Module = self.codec
+        if self.world > 1:
+            self.step_module = DistributedDataParallel(self.codec)
+        if options.compile:
+            self.step_module = torch.compile(self.step_module)  # type: ignore[assignment]
+
+    # -- state ------------------------------------------------------------------------------
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.options.folder / "checkpoint"
+
+    def save(self) -> None:
+        """Rank 0 writes the common state; every rank's random state goes with it."""
+        states = [torch.get_rng_state(), self.generator.get_state()]
+        if self.options.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state())
+        gathered: list[Any] = [states]
+        if self.world > 1:
+            gathered = [None] * self.world
+            dist.all_gather_object(gathered, states)
+        if self.rank == 0:
+            random = {f"{r}.{i}": s for r, part in enumerate(gathered) for i, s in enumerate(part)}
+            tensors = (
+                with_prefix("model", self.codec.state_dict())
+                | with_prefix("ema", self.ema)
+                | with_prefix("optimiser", optimiser_tensors(self.optimiser))
+                | with_prefix("random", random)
+            )
+            values = {"recipe": self.recipe.name, "step": self.step, "world": self.world}
+            save_checkpoint(self.checkpoint, tensors, values)
+        if self.world > 1:
+            dist.barrier()
+
+    def resume_or_start(self) -> None:
+        try:
+            tensors, values = load_checkpoint(self.checkpoint)
+        except FileNotFoundError:
+            return
+        if values["recipe"] != self.recipe.name:
+            raise ValueError(
+                f"{self.checkpoint}: belongs to recipe {values['recipe']!r}, not "
+                f"{self.recipe.name!r}; choose another output folder"
+            )
+        self.codec.load_state_dict(without_prefix("model", tensors))
+        device = self.options.device
+        self.ema = {k: v.to(device) for k, v in without_prefix("ema", tensors).items()}
+        load_optimiser_tensors(self.optimiser, without_prefix("optimiser", tensors))
+        self.step = values["step"]
+        random = without_prefix(f"random.{self.rank}", tensors)
+        if values["world"] == self.world:
+            torch.set_rng_state(random["0"])
+            self.generator.set_state(random["1"])
+            if "2" in random and device.type == "cuda":
+                torch.cuda.set_rng_state(random["2"])
+        elif self.rank == 0:
+            print(f"resumed with {self.world} processes, saved with {values['world']}: new draws")
+
+    # -- work -------------------------------------------------------------------------------
+
+    def go(self) -> dict[str, float]:
+        options, recipe = self.options, self.recipe
+        writer = None
+        if self.rank == 0 and not options.dry_run:
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(options.folder / "events"))
+        start = saved = time.monotonic()
+        total = 3 * len(recipe.phases) if options.dry_run else recipe.steps
+        bar = tqdm(total=total, initial=self.step, disable=self.rank > 0, mininterval=5)
+        figures: dict[str, float] = {}
+        while self.step < total:
+            at = self.step if not options.dry_run else self._dry_step()
+            figures = self.train_step(*phase_at(recipe, at))
+            self.step += 1
+            bar.update()
+            last = self.step == total or time.monotonic() - start > options.max_minutes * 60
+            if self.step % 20 == 0 or last:
+                bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()})
+                if writer:
+                    for key, value in figures.items():
+                        writer.add_scalar(f"train/{key}", value, self.step)
+            if self.step % recipe.validate_every == 0 or last:
+                figures = self.validate(writer)
+            if not options.dry_run and (
+                last or self._any(time.monotonic() - saved > recipe.save_minutes * 60)
+            ):
+                self.save()
+                saved = time.monotonic()
+            if self._any(last):
+                break
+        if writer:
+            writer.close()
+        bar.close()
+        return figures
+
+    def _dry_step(self) -> int:
+        """Three steps at the beginning of each phase."""
+        phase, within = divmod(self.step, 3)
+        return sum(p.steps for p in self.recipe.phases[:phase]) + within
+
+    def _any(self, flag: bool) -> bool:
+        """Whether any process says so: clocks differ, and all must save and stop together."""
+        if self.world == 1:
+            return flag
+        told = torch.tensor(float(flag), device=self.options.device)
+        dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return bool(told)
+
+    def _autocast(self):
+        if not self.options.bf16:
+            return nullcontext()
+        return torch.autocast(self.options.device.type, torch.bfloat16)
+
+    def train_step(self, phase: Phase, learning_rate: float) -> dict[str, float]:
+        device = self.options.device
+        batch = max(phase.batch // self.world, 1)
+        x = self.tiles.crops(batch, phase.crop, self.generator)
+        level = draw_levels(batch, self.generator).to(device)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        with self._autocast():
+            coded = self.step_module(x, level, self.recipe.skip_below)
+        pixels = phase.crop**2
+        bpp_y, bpp_z = coded.bits_y / pixels, coded.bits_z / pixels
+        mse = (coded.picture - x).square().mean((1, 2, 3))
+        loss = (bpp_y + bpp_z + self.codec.slope(level) * mse).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.codec.parameters(), self.recipe.clip)
+        figures = {
+            "loss": loss.item(),
+            "bpp_y": bpp_y.mean().item(),
+            "bpp_z": bpp_z.mean().item(),
+            "psnr": psnr(mse.detach()).mean().item(),
+            "norm": norm.item(),
+        }
+        # One bad batch must not spoil the weights; the norm is common to all processes.
+        if math.isfinite(figures["norm"]):
+            self.optimiser.step()
+            decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+            state = self.codec.state_dict()
+            torch._foreach_lerp_(list(self.ema.values()), list(state.values()), 1 - decay)
+        return figures
+
+    @torch.no_grad()
+    def validate(self, writer: Any) -> dict[str, float]:
+        """Estimated bpp and PSNR of the averaged weights on held-out tiles, by level."""
+        if self.rank > 0:
+            return {}
+        trained = {k: v.clone() for k, v in self.codec.state_dict().items()}
+        self.codec.load_state_dict(self.ema)
+        saved_rng = torch.get_rng_state()
+        figures: dict[str, float] = {}
+        loss = 0.0
+        for value in VALIDATION_LEVELS:
+            bpp, quality, cost = [], [], []
+            for x in validation_tiles(self.validation, 4 if self.options.dry_run else 24):
+                level = torch.full((1,), value, device=x.device)
+                with self._autocast():
+                    coded = self.codec(x, level, self.recipe.skip_below)
+                mse = (coded.picture.clamp(0, 1) - x).square().mean((1, 2, 3))
+                bits = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
+                bpp.append(bits.item())
+                quality.append(psnr(mse).item())
+                cost.append((bits + self.codec.slope(level) * mse).item())
+            figures[f"bpp@{value}"] = sum(bpp) / len(bpp)
+            figures[f"psnr@{value}"] = sum(quality) / len(quality)
+            loss += sum(cost) / len(cost) / len(VALIDATION_LEVELS)
+            if writer:
+                writer.add_image(f"validation/{value}", coded.picture[0].clamp(0, 1), self.step)
+        figures["validation"] = loss
+        self.codec.load_state_dict(trained)
+        torch.set_rng_state(saved_rng)
+        if writer:
+            for key, number in figures.items():
+                writer.add_scalar(f"validation/{key}", number, self.step)
+        line = " ".join(f"{k}={v:.3f}" for k, v in figures.items())
+        tqdm.write(f"step {self.step}: {line}")
+        return figures
+
+
+def phase_at(recipe: Recipe, step: int) -> tuple[Phase, float]:
+    """The phase of a step, and the learning rate there."""
+    warmup = min(1.0, (step + 1) / max(recipe.warmup, 1))
+    for phase in recipe.phases:
+        if step < phase.steps:
+            fall = 0.5 + 0.5 * math.cos(math.pi * step / phase.steps)
+            span = phase.learning_rate - phase.final_learning_rate
+            return phase, warmup * (phase.final_learning_rate + span * fall)
+        step -= phase.steps
+    raise ValueError("step beyond the end of the recipe")
+
+
+def psnr(mse: Tensor) -> Tensor:
+    return -10 * torch.log10(mse.clamp_min(1e-10))
+
+
+def validation_tiles(tiles: TileSet, count: int) -> list[Tensor]:
+    """Up to `count` held-out tiles `[1, 3, H, W]`, cut to multiples of 64."""
+    chosen = []
+    for i in range(0, len(tiles), max(1, len(tiles) // count)):
+        height, width = (tiles.sizes[i] // 64 * 64).tolist()
+        if min(height, width) >= 64 and len(chosen) < count:
+            x = tiles.tiles[i : i + 1, :, :height, :width].float() / 255
+            chosen.append(x.contiguous(memory_format=torch.channels_last))
+    return chosen
+
+
+def run_recipe(recipe: Recipe, options: Options) -> dict[str, float]:
+    """`train`, in as many processes as `torchrun` started."""
+    if "WORLD_SIZE" not in os.environ:
+        return train(recipe, options)
+    cuda = options.device.type == "cuda"
+    dist.init_process_group("nccl" if cuda else "gloo")
+    if cuda:
+        options.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(options.device)
+    try:
+        return train(recipe, options)
+    finally:
+        dist.destroy_process_group()

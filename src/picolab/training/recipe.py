@@ -1,0 +1,76 @@
+"""A training run as data: a TOML file, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from picolab.networks.config import CodecConfig, read_config
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: the learning rate falls along a cosine from one end to the other."""
+
+    steps: int
+    crop: int
+    batch: int  # over all processes
+    learning_rate: float
+    final_learning_rate: float
+
+    def __post_init__(self) -> None:
+        if self.crop % 64 or not 64 <= self.crop <= 512:
+            raise ValueError(f"recipe: crop = {self.crop} must be a multiple of 64 up to 512")
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError("recipe: steps and batch must be at least 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    config: CodecConfig
+    data: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    init: str | None = None  # a checkpoint whose weights (EMA) the run starts from
+    seed: int = 0
+    warmup: int = 200
+    clip: float = 1.0  # largest norm of the gradient
+    ema: float = 0.999
+    weight_decay: float = 0.0
+    skip_below: int = 0  # scale indices under this are not coded; 0 while scales still settle
+    validate_every: int = 1000
+    save_minutes: float = 5.0
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe. `config` and `init` are relative to its file, and `$NAME` in `data` is taken
+    from the environment. Raises `ValueError` for keys and values that make no sense."""
+    path = Path(path)
+    with open(path, "rb") as f:
+        values: dict[str, Any] = tomllib.load(f)
+    unknown = sorted(set(values) - {f.name for f in fields(Recipe)})
+    if unknown:
+        raise ValueError(f"{path}: unknown key {unknown[0]!r}")
+    try:
+        values["config"] = read_config(path.parent / values["config"])
+        values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
+        values["data"] = tuple(_expand(source, path) for source in values["data"])
+        if "init" in values:
+            values["init"] = str(path.parent / values["init"])
+        return Recipe(**values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: missing or mistyped: {error}") from None
+
+
+def _expand(source: str, path: Path) -> str:
+    expanded = os.path.expandvars(source)
+    if "$" in expanded:
+        raise ValueError(f"{path}: data source {source!r} needs that environment variable set")
+    return expanded
