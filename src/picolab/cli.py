@@ -24,6 +24,19 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
     train.set_defaults(run=_train)
 
+    export = commands.add_parser("export", help="checkpoint to a model for picocodec")
+    export.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
+    export.add_argument("config", type=Path, help="TOML configuration it was trained with")
+    export.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
+    export.add_argument("--version", type=int, required=True, help="the N of name.vN")
+    export.set_defaults(run=_export)
+
+    model = commands.add_parser("model", help="about model configurations")
+    model_commands = model.add_subparsers(dest="subcommand", required=True)
+    info = model_commands.add_parser("info", help="parameters and MACs per pixel")
+    info.add_argument("config", type=Path)
+    info.set_defaults(run=_model_info)
+
     args = parser.parse_args(argv)
     try:
         return args.run(args)
@@ -49,6 +62,29 @@ def _train(args: argparse.Namespace) -> int:
         max_minutes=args.max_minutes,
     )
     run_recipe(recipe, options)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from picolab.export import export_model
+    from picolab.networks.codec import Codec
+    from picolab.networks.config import read_config
+    from picolab.training.checkpoint import load_checkpoint, without_prefix
+
+    config = read_config(args.config)
+    tensors, values = load_checkpoint(args.checkpoint)
+    codec = Codec(config)
+    codec.load_state_dict(without_prefix("ema", tensors))
+    notes = {"recipe": values["recipe"], "step": str(values["step"]), "licence": "Apache-2.0"}
+    print(export_model(codec, args.output, config.name, args.version, notes))
+    return 0
+
+
+def _model_info(args: argparse.Namespace) -> int:
+    from picolab.networks.config import read_config
+    from picolab.networks.cost import cost_table
+
+    print(cost_table(read_config(args.config)))
     return 0
 
 

@@ -124,8 +124,7 @@ class ContextModel(nn.Module):
         With `encode` False, `y` holds symbols already and `t` equals them. Elements where
         `coded` `[B, M, H/16, W/16]` is 0 have the symbol 0.
         """
-        cells = F.pixel_unshuffle(y, 2).unflatten(1, (-1, 4)).unbind(2)
-        masks = F.pixel_unshuffle(coded, 2).unflatten(1, (-1, 4)).unbind(2)
+        cells, masks = grid_cells(y), grid_cells(coded)
         priors = prior.chunk(4, dim=1)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for step, cell in zip(self.steps, GRID_ORDER, strict=True):
@@ -139,6 +138,11 @@ class ContextModel(nn.Module):
             F.pixel_shuffle(torch.stack([parts[i][k] for i in order], 2).flatten(1, 2), 2)
             for k in range(3)
         )
+
+
+def grid_cells(x: Tensor) -> list[Tensor]:
+    """The four cells of the 2x2 grid, row major, each at half the resolution."""
+    return [x[:, :, dy::2, dx::2] for dy in range(2) for dx in range(2)]
 
 
 class Synthesis(nn.Module):

@@ -73,8 +73,13 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimiser_tensors(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     whole = optimiser.state_dict()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # Fused optimisers walk memory: moments must lie as their parameter does.
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         states.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": states, "param_groups": whole["param_groups"]})

@@ -1,6 +1,7 @@
 """Training stage 1: rate + MSE, at every level at once.
 
-The loss of one sample is `bpp + lambda(level) * MSE`, its level drawn anew each time. The state of
+The loss of one sample is `bpp + lambda(level) * MSE`, balanced over levels, its level drawn anew
+each time. The state of
 a run (weights, their moving average, optimiser, step, random generators) is one checkpoint, and
 a run that was stopped goes on from it exactly as if it had not been.
 """
@@ -33,6 +34,9 @@ from picolab.training.checkpoint import (
 )
 from picolab.training.recipe import Phase, Recipe
 
+# The loss of a level grows about like this power of its lambda; taking that off lets every level
+# count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
+LEVEL_BALANCE = 0.4
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -132,7 +136,8 @@ class _Run:
             )
         self.codec.load_state_dict(without_prefix("model", tensors))
         device = self.options.device
-        self.ema = {k: v.to(device) for k, v in without_prefix("ema", tensors).items()}
+        averages = without_prefix("ema", tensors)
+        self.ema = {k: averages[k].to(device) for k in self.ema}  # in the order of the model
         load_optimiser_tensors(self.optimiser, without_prefix("optimiser", tensors))
         self.step = values["step"]
         random = without_prefix(f"random.{self.rank}", tensors)
@@ -212,7 +217,8 @@ class _Run:
         pixels = phase.crop**2
         bpp_y, bpp_z = coded.bits_y / pixels, coded.bits_z / pixels
         mse = (coded.picture - x).square().mean((1, 2, 3))
-        loss = (bpp_y + bpp_z + self.codec.slope(level) * mse).mean()
+        slope = self.codec.slope(level)
+        loss = (slope**-LEVEL_BALANCE * (bpp_y + bpp_z + slope * mse)).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.codec.parameters(), self.recipe.clip)

@@ -1,0 +1,133 @@
+"""The Python interface: pictures to the bytes of .pico files and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from picocodec import image as images
+from picocodec.codec.metadata import read_metadata
+from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
+from picocodec.format import container
+
+# The encoder and the decoder are imported where they are called: they bring ONNX Runtime, which
+# is slow to load and which whoever only asks for a file's size has no use for.
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a file says of itself, read without decoding it."""
+
+    width: int
+    height: int
+    mode: str  # "RGB", "L", "RGBA" or "LA"
+    quality: float  # 0 to 100
+    level: int  # what the networks get of the quality, in thousandths
+    model: str  # "name.vN"
+    model_sha256: str  # the first eight hexadecimal digits
+    format_version: int
+    tiles: int
+    bytes: int
+    bpp: float  # bits of the whole file for each pixel
+    has_icc: bool
+    has_exif: bool
+    has_xmp: bool
+    has_alpha: bool
+    realism: float | None  # 0 to 1, what the file recommends to its decoder; None: nothing
+
+
+def encode(
+    image: Image.Image | ArrayLike,
+    quality: float = DEFAULT_QUALITY,
+    *,
+    model: str | None = None,
+    threads: int = 0,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    xmp: bytes | None = None,
+) -> bytes:
+    """The .pico file of a Pillow image, or of uint8 pixels `[H, W]` or `[H, W, 1 to 4]`.
+
+    `quality` is 0 to 100; `model` is the name of an installed one, None the default; `threads`
+    0 means all cores. A Pillow image brings its own EXIF, ICC profile and XMP along; `exif`, `icc`
+    and `xmp` replace them, and `b""` leaves them out. Raises `ValueError` or `TypeError` for
+    arguments out of range, `UnsupportedImage` and `UnknownModel`.
+    """
+    from picocodec.codec.encoder import encode_picture
+    from picocodec.codec.networks import DEFAULT_MODEL
+
+    level = level_of_quality(checked_quality(quality))
+    if isinstance(image, Image.Image):
+        picture = images.from_pillow(image)
+    else:
+        picture = images.from_array(image)
+    if icc is not None:
+        picture.icc = icc
+    if exif is not None:
+        picture.exif = exif.removeprefix(images.EXIF_PREFIX)
+    if xmp is not None:
+        picture.xmp = xmp
+    return encode_picture(picture, level, model or DEFAULT_MODEL, threads)
+
+
+def decode(
+    data: bytes | bytearray | memoryview,
+    *,
+    max_pixels: int = container.MAX_PIXELS,
+    threads: int = 0,
+) -> NDArray[np.uint8]:
+    """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
+    `[H, W, 4]` or `[H, W, 2]`.
+
+    Raises a `PicoError` that says what is wrong with the file, `LimitExceeded` for more than
+    `max_pixels`, `TypeError` for anything but bytes.
+    """
+    from picocodec.codec.decoder import decode_picture
+
+    return images.to_array(decode_picture(_bytes(data), max_pixels, threads))
+
+
+def read_info(data: bytes | bytearray | memoryview) -> Info:
+    """What a .pico file says of itself. The picture is not decoded, so there is no limit to its
+    size and its model need not be installed.
+
+    Raises a `PicoError` for what is not a whole file, `TypeError` for anything but bytes.
+    """
+    data = _bytes(data)
+    header = container.read_header(data, container.MAX_SIDE**2)
+    container.check_size(header, len(data))
+    metadata = read_metadata(header, data)
+    return Info(
+        width=header.width,
+        height=header.height,
+        mode=("L" if header.gray else "RGB") + ("A" if metadata.has_alpha else ""),
+        quality=quality_of_level(header.level),
+        level=header.level,
+        model=str(header.model),
+        model_sha256=header.model.check.hex(),
+        format_version=container.VERSION,
+        tiles=len(header.tiles),
+        bytes=len(data),
+        bpp=8 * len(data) / (header.width * header.height),
+        has_icc=metadata.icc is not None,
+        has_exif=metadata.exif is not None,
+        has_xmp=metadata.xmp is not None,
+        has_alpha=metadata.has_alpha,
+        realism=None if header.realism is None else header.realism / 255,
+    )
+
+
+def checked_quality(quality: object) -> float:
+    """`quality` as a number; raises `ValueError` unless it is one from 0 to 100."""
+    if isinstance(quality, int | float | np.integer | np.floating) and 0 <= quality <= 100:
+        return float(quality)
+    raise ValueError(f"quality must be a number from 0 to 100, not {quality!r}")
+
+
+def _bytes(data: object) -> bytes:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"expected the bytes of a .pico file, not {type(data).__name__}")
+    return bytes(data)

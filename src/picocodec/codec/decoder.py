@@ -1,0 +1,70 @@
+"""File to picture: bytes -> symbols -> pixels, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picocodec.codec import tiles
+from picocodec.codec.encoder import coded_indices
+from picocodec.codec.metadata import read_alpha, read_metadata
+from picocodec.codec.networks import Model, load_model_for
+from picocodec.codec.tiles import Tile
+from picocodec.errors import CorruptTile, UnsupportedVersion
+from picocodec.format import container
+from picocodec.image import Picture
+
+Ints = NDArray[np.int32]
+
+
+def decode_picture(
+    data: bytes,
+    max_pixels: int = container.MAX_PIXELS,
+    threads: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Picture:
+    """The picture in a .pico file; raises a `PicoError` for anything that is not one.
+
+    Every checksum is verified before the first network runs.
+    """
+    header = container.read_header(data, max_pixels)
+    container.check_size(header, len(data))
+    metadata = read_metadata(header, data)
+    alpha = read_alpha(header, data)
+    payloads = []
+    offset = header.size
+    for i, entry in enumerate(header.tiles):
+        if entry.mode != container.MODE_LEARNED:
+            raise UnsupportedVersion(f"tile {i} has coding mode {entry.mode}, unknown here")
+        payloads.append(container.tile_data(header, data, i, offset))
+        offset += entry.length
+    model = load_model_for(header.model, threads)
+    rgb = np.empty((header.height, header.width, 3), np.uint8)
+    layout = tiles.layout(header.width, header.height)
+    for i, tile in enumerate(layout):
+        level = header.tiles[i].level
+        try:
+            z, symbols = decode_symbols(model, payloads[i], tile, level)
+        except CorruptTile as error:
+            raise CorruptTile(f"tile {i}: {error}") from None
+        tiles.paste(rgb, tile, model.synthesise(symbols, z, level))
+        if progress:
+            progress(i + 1, len(layout))
+    if header.gray:
+        luma = rgb.mean(2, dtype=np.float32).round().astype(np.uint8)
+        rgb[:] = luma[:, :, None]
+    return Picture(rgb, alpha, header.gray, metadata.icc, metadata.exif, metadata.xmp)
+
+
+def decode_symbols(model: Model, payload: bytes, tile: Tile, level: int) -> tuple[Ints, Ints]:
+    """z `[Nz, h, w]` and the symbols of y `[M, 4 h, 4 w]`: integers from bytes, exactly.
+
+    Raises `CorruptTile` for data that no encoder writes.
+    """
+    reader = model.coder.reader(payload)
+    z = reader.read(model.z_indices(level, tile.z_shape))
+    symbols = reader.read(coded_indices(model, tile, z, level))
+    reader.finish()
+    return z, symbols

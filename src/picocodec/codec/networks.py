@@ -1,0 +1,201 @@
+"""Released models: found by name, checked by hash, run by ONNX Runtime.
+
+A model is a folder `<name>.v<N>` with
+
+    model.toml             names the other files and their SHA-256
+    analysis.onnx          picture, level -> y, z
+    context.onnx           y, z, coded, level -> symbols
+    synthesis.onnx         symbols, z, level -> picture
+    scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
+    tables.npz             entropy tables, scale indices of z, integer layers
+
+Only the last two decide what bytes mean, and both hold nothing but integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from picocodec.codec import scale_decoder
+from picocodec.codec.scale_decoder import IntegerLayer, level_bin
+from picocodec.errors import UnknownModel
+from picocodec.format.container import LEVEL_STEPS, ModelId
+from picocodec.format.entropy import SymbolCoder
+
+DEFAULT_MODEL = "small.v1"
+MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
+FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
+
+Float = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+
+def model_folders() -> dict[str, Path]:
+    """Every installed model by its full name, `name.vN`."""
+    roots = [Path(__file__).parent.parent / "models"]
+    roots += [Path(p) for p in os.environ.get(MODEL_PATH_VARIABLE, "").split(os.pathsep) if p]
+    return {
+        folder.parent.name: folder.parent
+        for root in roots
+        for folder in sorted(root.glob("*.v*/model.toml"))
+    }
+
+
+def available_models() -> list[str]:
+    return sorted(model_folders())
+
+
+def fingerprint(hashes: dict[str, str]) -> bytes:
+    """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order."""
+    return hashlib.sha256("".join(hashes[name] for name in FILES).encode()).digest()
+
+
+def load_model(name: str, threads: int = 0) -> Model:
+    """The installed model `name.vN`, verified; raises `UnknownModel`. Loaded once a process."""
+    folders = model_folders()
+    if name not in folders:
+        installed = ", ".join(sorted(folders)) or "none"
+        raise UnknownModel(f"model {name} is not installed (installed: {installed})")
+    return _load(folders[name], threads)
+
+
+def load_model_for(model: ModelId, threads: int = 0) -> Model:
+    """The model that a file names, with the weights it was made with."""
+    found = load_model(str(model), threads)
+    if found.identity.check != model.check:
+        raise UnknownModel(
+            f"the file was made with other weights named {model} "
+            f"(its check is {model.check.hex()}, the installed one's {found.identity.check.hex()})"
+        )
+    return found
+
+
+@lru_cache(maxsize=8)
+def _load(folder: Path, threads: int) -> Model:
+    return Model(folder, threads)
+
+
+class Model:
+    """One model's networks and tables. Arrays are `[1, C, H, W]` at the networks' borders.
+
+    Nothing is loaded before it is used: a decoder never reads the encoder's networks.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.folder, self.threads = folder, threads
+        description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
+        try:
+            self._hashes: dict[str, str] = {n: description["sha256"][n] for n in FILES}
+            name, version = str(description["name"]), int(description["version"])
+            self.skip_below = int(description["skip_below"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnknownModel(f"{folder}/model.toml is damaged: {error!r}") from None
+        self.identity = ModelId(name, version, fingerprint(self._hashes)[:4])
+
+    def _path(self, name: str) -> Path:
+        path = self.folder / name
+        if hashlib.sha256(path.read_bytes()).hexdigest() != self._hashes[name]:
+            raise UnknownModel(f"{path} is not the file that its model.toml names: reinstall it")
+        return path
+
+    def _session(self, name: str) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that wait by spinning would take the core that entropy coding runs on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The arena never gives back what its largest tile needed; plain allocation measures equal.
+        options.enable_cpu_mem_arena = False
+        return ort.InferenceSession(
+            str(self._path(name)), options, providers=["CPUExecutionProvider"]
+        )
+
+    @cached_property
+    def _tables(self) -> dict[str, NDArray[np.generic]]:
+        with np.load(self._path("tables.npz"), allow_pickle=False) as archive:
+            return dict(archive)
+
+    @cached_property
+    def coder(self) -> SymbolCoder:
+        lengths = self._tables["table_lengths"].astype(int)
+        tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
+        return SymbolCoder(tables, self.skip_below)
+
+    @cached_property
+    def integer_layers(self) -> list[IntegerLayer]:
+        """The scale decoder's layers, for its reference implementation."""
+        t = self._tables
+        return [
+            IntegerLayer(
+                weight=t[f"layer{i}_weight"].astype(np.int8),
+                bias=t[f"layer{i}_bias"].astype(np.int32),
+                shift=int(shift),
+                top=int(top),
+                upsample=bool(upsample),
+            )
+            for i, (shift, top, upsample) in enumerate(t["layer_settings"].astype(int).tolist())
+        ]
+
+    def z_indices(self, level: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Scale indices of z `[Nz, h, w]`: each channel's own, by the bin of the level."""
+        row = self._tables["z_index"][level_bin(level / LEVEL_STEPS)].astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(row[:, None, None], (len(row), *shape)))
+
+    def y_indices(self, z: Ints, level: int) -> NDArray[np.uint8]:
+        """Scale indices of y `[M, 4 h, 4 w]` from z symbols `[Nz, h, w]`."""
+        clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
+        shifted = (clipped + 128).astype(np.uint8)[None]
+        bin_index = np.array(level_bin(level / LEVEL_STEPS), np.int64)
+        return self._scale_decoder.run(None, {"z": shifted, "bin": bin_index})[0][0]
+
+    def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
+        y, z = self._analysis.run(None, {"picture": picture, "level": _level(level)})
+        return y, z
+
+    def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
+        """The symbols of y `[M, H, W]`, zero where `coded` is False."""
+        feed = {
+            "y": y,
+            "z": z[None].astype(np.float32),
+            "coded": coded[None].astype(np.float32),
+            "level": _level(level),
+        }
+        return np.rint(self._context.run(None, feed)[0][0]).astype(np.int32)
+
+    def synthesise(self, symbols: Ints, z: Ints, level: int) -> Float:
+        """The picture, not clamped."""
+        feed = {
+            "symbols": symbols[None].astype(np.float32),
+            "z": z[None].astype(np.float32),
+            "level": _level(level),
+        }
+        return self._synthesis.run(None, feed)[0]
+
+    @cached_property
+    def _analysis(self) -> ort.InferenceSession:
+        return self._session("analysis.onnx")
+
+    @cached_property
+    def _context(self) -> ort.InferenceSession:
+        return self._session("context.onnx")
+
+    @cached_property
+    def _synthesis(self) -> ort.InferenceSession:
+        return self._session("synthesis.onnx")
+
+    @cached_property
+    def _scale_decoder(self) -> ort.InferenceSession:
+        return self._session("scale_decoder.onnx")
+
+
+def _level(level: int) -> Float:
+    return np.array([level / LEVEL_STEPS], np.float32)

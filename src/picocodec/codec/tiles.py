@@ -1,0 +1,83 @@
+"""Where tiles lie, what the networks see of them, and how they come together again.
+
+A tile owns up to 504x504 pixels. The networks see it with a margin of 4 pixels from its
+neighbours, continued to a multiple of 64 on the right and at the bottom; a full tile is 512x512.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picocodec.format.container import TILE
+
+MARGIN = 4
+Y_STEP = 16  # pixels to one position of y
+Z_STEP = 64  # pixels to one position of z
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The part of a picture that a tile owns: its place and size in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of what the networks see."""
+        return (
+            -(-(self.height + 2 * MARGIN) // Z_STEP) * Z_STEP,
+            -(-(self.width + 2 * MARGIN) // Z_STEP) * Z_STEP,
+        )
+
+    @property
+    def z_shape(self) -> tuple[int, int]:
+        return self.padded[0] // Z_STEP, self.padded[1] // Z_STEP
+
+    @property
+    def y_shape(self) -> tuple[int, int]:
+        return self.padded[0] // Y_STEP, self.padded[1] // Y_STEP
+
+    @property
+    def y_used(self) -> tuple[int, int]:
+        """Rows and columns of y that touch the tile or its margin; none beyond are coded."""
+        return (
+            -(-(self.height + 2 * MARGIN) // Y_STEP),
+            -(-(self.width + 2 * MARGIN) // Y_STEP),
+        )
+
+
+def layout(width: int, height: int) -> list[Tile]:
+    """The tiles of a picture, row by row."""
+    return [
+        Tile(top, left, min(TILE, height - top), min(TILE, width - left))
+        for top in range(0, height, TILE)
+        for left in range(0, width, TILE)
+    ]
+
+
+def cut(rgb: NDArray[np.uint8], tile: Tile) -> NDArray[np.float32]:
+    """What the networks see of a tile, `[1, 3, H, W]` in [0, 1].
+
+    Beyond the edges of the picture its outermost pixels are repeated.
+    """
+    rows = np.arange(tile.padded[0]) + tile.top - MARGIN
+    columns = np.arange(tile.padded[1]) + tile.left - MARGIN
+    rows = rows.clip(0, rgb.shape[0] - 1).clip(None, tile.top + tile.height + MARGIN - 1)
+    columns = columns.clip(0, rgb.shape[1] - 1).clip(None, tile.left + tile.width + MARGIN - 1)
+    piece = rgb[rows[:, None], columns[None, :]]
+    return np.ascontiguousarray(piece.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+
+
+def paste(rgb: NDArray[np.uint8], tile: Tile, pixels: NDArray[np.float32]) -> None:
+    """Write the part of decoded `pixels` `[1, 3, H, W]` that the tile owns into the picture."""
+    own = pixels[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
+    rounded = np.rint(np.nan_to_num(own).clip(0, 1) * np.float32(255)).astype(np.uint8)
+    rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = rounded.transpose(
+        1, 2, 0
+    )

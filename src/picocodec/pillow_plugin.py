@@ -1,0 +1,104 @@
+"""Pillow opens and saves .pico files once `register` was called; importing picocodec calls it.
+
+    im = Image.open("photo.pico")          # reads the header; pixels follow when they are needed
+    im.save("copy.pico", quality=60)       # also: exif, icc_profile, xmp, model, threads
+
+As in Pillow's own plug-ins, errors in files are `OSError`; the `PicoError` is their `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from PIL import Image, ImageFile
+
+from picocodec.api import encode
+from picocodec.codec.metadata import read_metadata
+from picocodec.codec.rate import DEFAULT_QUALITY
+from picocodec.errors import NotAPicoFile, PicoError
+from picocodec.format import container
+from picocodec.image import pillow_info, to_pillow
+
+# Options of decoding, which `Image.open` has no parameters for.
+DECODE_THREADS = 0  # 0: all cores
+
+# The limit in force is Pillow's own, `Image.MAX_IMAGE_PIXELS`: `Image.open` applies it.
+_MAX_PIXELS = container.MAX_SIDE**2
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(container.SIGNATURE)
+
+
+class PicoImageFile(ImageFile.ImageFile):
+    """A .pico file as a Pillow image of mode L, LA, RGB or RGBA."""
+
+    format = "PICO"
+    format_description = "PICO learned image"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._data = self.fp.read()
+        try:
+            header = container.read_header(self._data, _MAX_PIXELS)
+            container.check_size(header, len(self._data))
+            metadata = read_metadata(header, self._data)
+        except NotAPicoFile as error:
+            raise SyntaxError(str(error)) from error
+        except PicoError as error:
+            raise OSError(str(error)) from error
+        self._size = header.width, header.height
+        self._mode = ("L" if header.gray else "RGB") + ("A" if metadata.has_alpha else "")
+        self.info.update(pillow_info(metadata.icc, metadata.exif, metadata.xmp))
+        # Says that pixels are missing; `load` never hands it to one of Pillow's decoders.
+        self.tile = [ImageFile._Tile("pico", (0, 0, *self.size), 0, None)]
+
+    def load(self) -> Any:
+        if self.tile:
+            from picocodec.codec.decoder import decode_picture
+
+            try:
+                picture = decode_picture(self._data, _MAX_PIXELS, DECODE_THREADS)
+            except PicoError as error:
+                raise OSError(str(error)) from error
+            self.im = to_pillow(picture).im
+            self.tile, self._data = [], b""
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+
+def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    options = im.encoderinfo
+    metadata = {
+        name: _bytes(options[option])
+        for option, name in (("icc_profile", "icc"), ("exif", "exif"), ("xmp", "xmp"))
+        if option in options
+    }
+    try:
+        data = encode(
+            im,
+            options.get("quality", DEFAULT_QUALITY),
+            model=options.get("model"),
+            threads=options.get("threads", 0),
+            **metadata,
+        )
+    except PicoError as error:
+        raise OSError(str(error)) from error
+    fp.write(data)
+
+
+def _bytes(value: Image.Exif | str | bytes | None) -> bytes:
+    """An item of metadata as users of Pillow may give it; None leaves it out."""
+    if isinstance(value, Image.Exif):
+        return value.tobytes()
+    return value.encode() if isinstance(value, str) else value or b""
+
+
+def register() -> None:
+    """Teach Pillow to open and save .pico files; may be called more than once."""
+    Image.register_open(PicoImageFile.format, PicoImageFile, _accept)
+    Image.register_save(PicoImageFile.format, _save)
+    Image.register_extension(PicoImageFile.format, ".pico")
+    Image.register_mime(PicoImageFile.format, "image/x-pico")

@@ -1,0 +1,99 @@
+"""Test pictures: named sets, folders and files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from picolab.evaluation.peers.protocol import Picture
+
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
+
+# Folders of $PICOLAB_EVAL, and what to put there.
+SETS = {
+    "kodak": "the 24 pictures of the Kodak Lossless True Color Image Suite",
+    "dev": "this project's development pictures: photos, text, graphics, 12 megapixels",
+    "clic2020-test": "the 428 pictures of CLIC 2020 test, professional and mobile, from "
+    "data.vision.ee.ethz.ch/cvl/clic",
+    "div2k-valid": "the 100 pictures of DIV2K_valid_HR, from data.vision.ee.ethz.ch/cvl/DIV2K",
+}
+DEFAULT_SETS = ("kodak", "dev")
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """`name` is unique in a run: the set's or folder's name, a slash, the file's stem."""
+
+    __test__ = False  # pytest would take the name for a class of tests
+
+    name: str
+    path: Path
+
+
+def find(sources: Iterable[str]) -> list[TestImage]:
+    """Pictures of all sources (names of sets, folders searched at any depth, files), sorted.
+
+    Raises `FileNotFoundError` for a source that is not there and `ValueError` for one without
+    pictures.
+    """
+    found: dict[str, TestImage] = {}
+    for source in sources:
+        path = _set_folder(source) if source in SETS else Path(source)
+        if path.is_file():
+            files = [path]
+        elif path.is_dir():
+            files = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES]
+        else:
+            raise FileNotFoundError(f"test pictures: no file, folder or set {source}")
+        if not files:
+            raise ValueError(f"test pictures: none in {path} ({', '.join(sorted(SUFFIXES))})")
+        for file in files:
+            inside = file.relative_to(path) if path.is_dir() else Path(file.name)
+            name = (Path(path.name if path.is_dir() else path.parent.name) / inside).with_suffix("")
+            image = TestImage(name.as_posix(), file)
+            other = found.setdefault(image.name, image)
+            if other.path != file:
+                raise ValueError(f"test pictures: {other.path} and {file} have one name")
+    return sorted(found.values(), key=_natural)
+
+
+def read(path: Path) -> Picture:
+    """RGB of a file; transparent parts as they would show on white."""
+    with Image.open(path) as image:
+        if "A" in image.getbands() or "transparency" in image.info:
+            layers = image.convert("RGBA")
+            white = Image.new("RGBA", layers.size, "white")
+            return np.array(Image.alpha_composite(white, layers).convert("RGB"))
+        return np.array(image.convert("RGB"))
+
+
+def fingerprint(image: Picture) -> str:
+    """SHA-256 of the size and the pixels."""
+    digest = hashlib.sha256(np.array(image.shape, "<u4").tobytes())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def _set_folder(name: str) -> Path:
+    root = os.environ.get("PICOLAB_EVAL")
+    if root is None:
+        raise FileNotFoundError(
+            f"test pictures: for the set {name}, set PICOLAB_EVAL to the folder of {name}/"
+        )
+    folder = Path(root) / name
+    if not folder.is_dir():
+        raise FileNotFoundError(f"test pictures: put {SETS[name]} into {folder}")
+    return folder
+
+
+def _natural(image: TestImage) -> list[tuple[int, str]]:
+    """kodak/2 before kodak/10."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part) for part in image.name.split("/")
+    ]

@@ -1,0 +1,30 @@
+"""The metrics an evaluation can compute, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from picolab.evaluation.metrics.external import SSIMULACRA2, Butteraugli
+from picolab.evaluation.metrics.perceptual import Perceptual
+from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
+from picolab.evaluation.metrics.protocol import Metric, Missing
+
+__all__ = ["DEFAULT", "METRICS", "SET_METRICS", "Metric", "Missing"]
+
+METRICS: dict[str, Callable[[], Metric]] = {
+    "psnr": PSNR,
+    "ms_ssim": MSSSIM,
+    "lpips_alex": partial(Perceptual, "lpips_alex"),
+    "lpips_vgg": partial(Perceptual, "lpips_vgg"),
+    "dists": partial(Perceptual, "dists"),
+    "ssimulacra2": SSIMULACRA2,
+    "butteraugli_3norm": Butteraugli,
+}
+# Of whole sets of pictures, by the titles of the tables; lower is better in all.
+SET_METRICS = {
+    "fd_lite0": "FD (EfficientNet-Lite0)",
+    "kid_lite0": "KID (EfficientNet-Lite0)",
+    "mmd_lite0": "MMD, Gaussian (EfficientNet-Lite0)",
+}
+DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")

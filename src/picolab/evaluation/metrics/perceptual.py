@@ -1,0 +1,74 @@
+"""LPIPS and DISTS, by the same modules that training uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from picolab.evaluation.metrics.protocol import Missing, Picture
+from picolab.losses.dists import DISTS
+from picolab.losses.features import MissingWeights
+from picolab.losses.lpips import LPIPS
+
+TILE = 1024
+LARGEST_WHOLE = 4 * TILE**2  # features of VGG16 at full size take 1.5 kB a pixel
+
+
+class Perceptual:
+    """Pictures of more than 4 megapixels are measured in tiles of at most 1024 and averaged by
+    area, others whole."""
+
+    higher_is_better = False
+    training_loss = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        try:
+            if name == "dists":
+                self.module: LPIPS | DISTS = DISTS()
+                self.title, self.version = "DISTS", "alpha and beta of DISTS_pytorch 0.1"
+            else:
+                trunk = name.removeprefix("lpips_")
+                self.module = LPIPS("alex" if trunk == "alex" else "vgg")
+                self.title = f"LPIPS ({'AlexNet' if trunk == 'alex' else 'VGG16'})"
+                self.version = "LPIPS v0.1"
+        except MissingWeights as error:
+            raise Missing(str(error)) from error
+        self._reference: Picture | None = None
+        self._features: list[list[Tensor]] = []
+
+    @torch.no_grad()
+    def __call__(self, reference: Picture, decoded: Picture) -> float:
+        whole = reference.shape[0] * reference.shape[1] <= LARGEST_WHOLE
+        if not whole:
+            return self._in_tiles(reference, decoded)
+        # Many codecs and rates are measured against one original: its features are kept.
+        if self._reference is not reference:
+            self._features = [self.module.features(_planes(reference))]
+            self._reference = reference
+        other = self.module.features(_planes(decoded))
+        return float(self.module.distance(self._features[0], other))
+
+    def _in_tiles(self, reference: Picture, decoded: Picture) -> float:
+        total = 0.0
+        for rows, columns in _tiles(reference.shape[0], reference.shape[1]):
+            a, b = reference[rows, columns], decoded[rows, columns]
+            total += float(self.module(_planes(a), _planes(b))) * a.shape[0] * a.shape[1]
+        return total / (reference.shape[0] * reference.shape[1])
+
+
+def _planes(picture: Picture) -> Tensor:
+    plane = torch.from_numpy(np.ascontiguousarray(picture))
+    return plane.permute(2, 0, 1)[None].float() / 255
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Equal tiles of at most `TILE`, so that none at an edge is tiny."""
+    rows = np.linspace(0, height, -(-height // TILE) + 1).round().astype(int)
+    columns = np.linspace(0, width, -(-width // TILE) + 1).round().astype(int)
+    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
+        for left, right in zip(columns[:-1], columns[1:], strict=True):
+            yield slice(top, bottom), slice(left, right)

@@ -1,0 +1,345 @@
+"""Encode, decode and measure: every picture by every codec at every rate."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import platform
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from picolab.evaluation.cache import Cache, Entry
+from picolab.evaluation.images import TestImage, fingerprint, read
+from picolab.evaluation.metrics import METRICS, SET_METRICS, Metric
+from picolab.evaluation.metrics.distribution import (
+    Lite0,
+    frechet_distance,
+    gaussian_mmd,
+    kernel_distance,
+)
+from picolab.evaluation.peers.protocol import Codec, Picture
+
+DISTANCES = {
+    "fd_lite0": frechet_distance,
+    "kid_lite0": kernel_distance,
+    "mmd_lite0": gaussian_mmd,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    image: TestImage
+    codec: Codec
+    rate: float
+
+
+@dataclass
+class Outcome:
+    """What came of a job: its line of the table, and what failed (`{stage: message}`)."""
+
+    image: str
+    codec: str
+    rate: float
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    file: str = ""
+    key: str = ""
+    original: str = ""
+
+    @property
+    def bpp(self) -> float:
+        return 8 * self.bytes / (self.width * self.height)
+
+
+def evaluate(
+    images: Sequence[TestImage],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+    out_dir: Path,
+    jobs: int = 1,
+    left_out: Mapping[str, str] | None = None,
+) -> list[Outcome]:
+    """Measure everything and write `results.csv`, `summary.csv`, `failures.csv` and `run.json`.
+
+    `metrics` are names of `METRICS` and `SET_METRICS`; `left_out` says why codecs or metrics that
+    were asked for are not here, for the report. What a former run left in `out_dir/cache` is not
+    done again. A codec or metric that fails on a picture is reported and the run goes on; so does
+    it when a codec takes its process down. Raises `metrics.Missing` for a metric that cannot run.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    work = [Job(image, codec, rate) for image in images for codec in codecs for rate in codec.rates]
+    setup = (out_dir / "cache", tuple(metrics))
+    titles = {name: METRICS[name]() for name in metrics if name in METRICS}
+    outcomes = []
+    bar = tqdm(total=len(work), unit="file", smoothing=0.02, disable=None, desc="evaluate")
+    with bar:
+        for outcome in _work(work, setup, jobs):
+            for stage, message in outcome.failures.items():
+                bar.write(
+                    f"{outcome.codec} at {outcome.rate:g} on {outcome.image}: {stage}: {message}",
+                    file=sys.stderr,
+                )
+            outcomes.append(outcome)
+            bar.update()
+    order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
+    outcomes.sort(key=lambda outcome: order[outcome.image, outcome.codec, outcome.rate])
+    _write_run(out_dir, images, codecs, titles, metrics, left_out or {})
+    _write_results(out_dir, outcomes, list(titles))
+    _write_summary(out_dir, outcomes, codecs, list(titles), metrics)
+    return outcomes
+
+
+def _work(work: Sequence[Job], setup: tuple[Path, tuple[str, ...]], jobs: int) -> Iterator[Outcome]:
+    if jobs == 1:
+        bench = _Bench(*setup)
+        yield from map(bench.do, work)
+        return
+    todo = deque(work)
+    while todo:
+        lost = yield from _pool(todo, setup, jobs)
+        # One of these took a process down: each gets one of its own, to find out which.
+        for job in lost:
+            if (yield from _pool(deque([job]), setup, 1)):
+                yield Outcome(
+                    job.image.name, job.codec.name, job.rate, failures={"process": "it crashed"}
+                )
+
+
+def _pool(todo: deque[Job], setup: tuple[Path, tuple[str, ...]], workers: int):
+    """Do `todo` in processes; returns the jobs under way when one of them died, if any did."""
+    flying: dict[Future[Outcome], Job] = {}
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, setup) as pool:
+        while todo or flying:
+            try:
+                while todo and len(flying) < 2 * workers:
+                    job = todo.popleft()
+                    try:
+                        flying[pool.submit(_do, job)] = job
+                    except BrokenProcessPool:
+                        todo.appendleft(job)
+                        raise
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
+                    del flying[future]
+                    yield outcome
+            except BrokenProcessPool:
+                return list(flying.values())
+    return []
+
+
+class _Bench:
+    """One process's metrics, set up once."""
+
+    def __init__(self, cache: Path, metrics: Iterable[str]) -> None:
+        self.cache = Cache(cache)
+        self.metrics: list[Metric] = [METRICS[name]() for name in metrics if name in METRICS]
+        self.lite0 = Lite0() if any(name in SET_METRICS for name in metrics) else None
+
+    def do(self, job: Job) -> Outcome:
+        outcome = Outcome(job.image.name, job.codec.name, job.rate)
+        stage = "read"
+        try:
+            image, original = _picture(job.image.path)
+            outcome.height, outcome.width = image.shape[:2]
+            outcome.original = original
+            outcome.key = key = self.cache.key(job.codec, original, job.rate)
+            file = self.cache.file(key, job.codec.extension)
+            outcome.file = file.relative_to(self.cache.folder.parent).as_posix()
+            entry = self.cache.entry(key)
+            stage = "encode"
+            if entry is None or not file.is_file():
+                data = job.codec.encode(image, job.rate)
+                self.cache.store_file(key, job.codec.extension, data)
+                entry = Entry(len(data))
+                self.cache.store(key, entry)
+            outcome.bytes = entry.bytes
+            missing = [m for m in self.metrics if entry.metrics.get(m.name, ("",))[0] != m.version]
+            features_missing = self.lite0 is not None and self.cache.features(key) is None
+            if missing or features_missing:
+                stage = "decode"
+                decoded = job.codec.decode(file.read_bytes())
+                if decoded.shape != image.shape or decoded.dtype != np.uint8:
+                    raise ValueError(
+                        f"decoded to {decoded.dtype} {decoded.shape}, the original is "
+                        f"{image.dtype} {image.shape}"
+                    )
+                self._measure(image, decoded, missing, entry, outcome)
+                self.cache.store(key, entry)
+                stage = "features"
+                self._features(image, decoded, original, key)
+            for metric in self.metrics:
+                if metric.name in entry.metrics:
+                    outcome.metrics[metric.name] = entry.metrics[metric.name][1]
+        except Exception as error:  # whatever a codec throws, the others go on
+            outcome.failures[stage] = f"{type(error).__name__}: {error}"
+        return outcome
+
+    def _measure(
+        self,
+        image: Picture,
+        decoded: Picture,
+        missing: Iterable[Metric],
+        entry: Entry,
+        outcome: Outcome,
+    ) -> None:
+        for metric in missing:
+            try:
+                entry.metrics[metric.name] = (metric.version, metric(image, decoded))
+            except Exception as error:
+                outcome.failures[metric.name] = f"{type(error).__name__}: {error}"
+
+    def _features(self, image: Picture, decoded: Picture, original: str, key: str) -> None:
+        if self.lite0 is None:
+            return
+        if self.cache.features(original) is None:
+            self.cache.store_features(original, self.lite0(image))
+        self.cache.store_features(key, self.lite0(decoded))
+
+
+_bench: _Bench
+
+
+def _start(cache: Path, metrics: Iterable[str]) -> None:
+    global _bench
+    torch.set_num_threads(1)  # the processes are the parallelism
+    _bench = _Bench(cache, metrics)
+
+
+def _do(job: Job) -> Outcome:
+    return _bench.do(job)
+
+
+@lru_cache(maxsize=1)
+def _picture(path: Path) -> tuple[Picture, str]:
+    image = read(path)
+    return image, fingerprint(image)
+
+
+def _write_run(
+    out_dir: Path,
+    images: Sequence[TestImage],
+    codecs: Sequence[Codec],
+    titles: Mapping[str, Metric],
+    metrics: Sequence[str],
+    left_out: Mapping[str, str],
+) -> None:
+    metric_facts = {
+        name: {
+            "title": metric.title,
+            "version": metric.version,
+            "higher_is_better": metric.higher_is_better,
+            "training_loss": metric.training_loss,
+        }
+        for name, metric in titles.items()
+    }
+    facts = {
+        "images": {image.name: str(image.path) for image in images},
+        "codecs": {
+            codec.name: {
+                "version": codec.version,
+                "settings": codec.settings,
+                "rates": list(codec.rates),
+                "extension": codec.extension,
+            }
+            for codec in codecs
+        },
+        "metrics": metric_facts,
+        "set_metrics": [name for name in metrics if name in SET_METRICS],
+        "left_out": dict(left_out),
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
+        "python": platform.python_version(),
+    }
+    (out_dir / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _write_results(out_dir: Path, outcomes: Sequence[Outcome], metrics: Sequence[str]) -> None:
+    with open(out_dir / "results.csv", "w", newline="") as results:
+        table = csv.writer(results, lineterminator="\n")
+        head = ["image", "codec", "rate", "width", "height", "bytes", "bpp", *metrics, "file"]
+        table.writerow(head)
+        for o in outcomes:
+            if o.bytes:
+                values = [_number(o.metrics.get(name)) for name in metrics]
+                line = [o.image, o.codec, f"{o.rate:g}", o.width, o.height, o.bytes]
+                table.writerow([*line, _number(o.bpp), *values, o.file])
+    with open(out_dir / "failures.csv", "w", newline="") as failures:
+        table = csv.writer(failures, lineterminator="\n")
+        table.writerow(["image", "codec", "rate", "stage", "message"])
+        for o in outcomes:
+            for stage, message in o.failures.items():
+                table.writerow([o.image, o.codec, f"{o.rate:g}", stage, message])
+
+
+def _write_summary(
+    out_dir: Path,
+    outcomes: Sequence[Outcome],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    """One line a codec and rate: the means over the pictures with their standard errors, and the
+    distances between the sets. A rate that failed on some picture counts the others."""
+    cache = Cache(out_dir / "cache")
+    set_metrics = [name for name in names if name in SET_METRICS]
+    with open(out_dir / "summary.csv", "w", newline="") as summary:
+        table = csv.writer(summary, lineterminator="\n")
+        columns = [c for name in ["bpp", *metrics] for c in (name, name + "_se")]
+        table.writerow(["codec", "rate", "images", *columns, "patches", *set_metrics])
+        for codec in codecs:
+            for rate in codec.rates:
+                done = [
+                    o for o in outcomes if o.codec == codec.name and o.rate == rate and o.bytes
+                ]
+                if not done:
+                    continue
+                cells = [_number(v) for v in _mean([o.bpp for o in done])]
+                for name in metrics:
+                    values = [o.metrics[name] for o in done if name in o.metrics]
+                    cells += [_number(v) for v in _mean(values)]
+                cells += _distances(cache, done, set_metrics)
+                table.writerow([codec.name, f"{rate:g}", len(done), *cells])
+
+
+def _distances(cache: Cache, done: Sequence[Outcome], set_metrics: Sequence[str]) -> list[str]:
+    if not set_metrics:
+        return [""]
+    pairs = [(cache.features(o.original), cache.features(o.key)) for o in done]
+    whole = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not whole:
+        return ["0", *[""] * len(set_metrics)]
+    originals, decoded = (np.concatenate(part) for part in zip(*whole, strict=True))
+    cells = [str(len(originals))]
+    for name in set_metrics:
+        try:
+            cells.append(_number(DISTANCES[name](originals, decoded)))
+        except ValueError:  # too few patches: the number of them stands beside the empty cell
+            cells.append("")
+    return cells
+
+
+def _mean(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and standard error."""
+    if not values or not all(map(math.isfinite, values)):
+        return (values[0] if values else None), None
+    spread = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), float(spread)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

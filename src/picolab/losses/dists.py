@@ -1,0 +1,62 @@
+"""DISTS: Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity"
+(TPAMI 2020)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picolab.losses.features import VGG16, weights_file
+
+CHANNELS = (3, 64, 128, 256, 512, 512)
+
+
+class DISTS(nn.Module):
+    """Distance of pictures `[B, 3, H, W]` in [0, 1]: `[B]`, 0 for equal ones, differentiable.
+
+    `trunk` is the file with the VGG16 convolutions, `weights` the one with alpha and beta; by
+    default those that `features.weights_file` finds, which raises `MissingWeights`.
+    """
+
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(self, trunk: Path | None = None, weights: Path | None = None) -> None:
+        super().__init__()
+        self.trunk = VGG16(trunk, pooling=l2_pool)
+        values = load_file(weights or weights_file("dists_ab.safetensors"))
+        total = values["alpha"].sum() + values["beta"].sum()
+        self.register_buffer("alpha", values["alpha"] / total)
+        self.register_buffer("beta", values["beta"] / total)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.distance(self.features(x), self.features(y))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The picture itself and the maps of the 5 stages."""
+        return [x.float(), *self.trunk(x)]
+
+    def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
+        """`[B]` from what `features` gave for two batches."""
+        similarity = torch.zeros(len(x[0]), device=x[0].device)
+        alphas, betas = self.alpha.split(CHANNELS), self.beta.split(CHANNELS)
+        for a, b, alpha, beta in zip(x, y, alphas, betas, strict=True):
+            mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
+            var_a = (a - mean_a[:, :, None, None]).square().mean((2, 3))
+            var_b = (b - mean_b[:, :, None, None]).square().mean((2, 3))
+            covariance = (a * b).mean((2, 3)) - mean_a * mean_b
+            texture = (2 * mean_a * mean_b + 1e-6) / (mean_a**2 + mean_b**2 + 1e-6)
+            structure = (2 * covariance + 1e-6) / (var_a + var_b + 1e-6)
+            similarity = similarity + (alpha * texture + beta * structure).sum(1)
+        return 1 - similarity
+
+
+def l2_pool(x: Tensor) -> Tensor:
+    """Root of the Hann-weighted mean square over 3x3, stride 2: pooling without aliasing."""
+    side = torch.tensor([0.5, 1.0, 0.5], device=x.device)
+    kernel = (side[:, None] * side / 4).expand(x.shape[1], 1, 3, 3)
+    return (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()

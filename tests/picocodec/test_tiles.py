@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import photo
+
+from picocodec.codec import tiles
+from picocodec.codec.tiles import MARGIN
+
+SIZES = [(1, 1), (1, 700), (700, 1), (503, 504), (505, 1009), (512, 513)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_tiles_cover_the_picture_once(height: int, width: int) -> None:
+    covered = np.zeros((height, width), int)
+    for tile in tiles.layout(width, height):
+        covered[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_cut_and_paste_are_inverse(height: int, width: int) -> None:
+    rgb = photo(height, width)
+    out = np.zeros_like(rgb)
+    for tile in tiles.layout(width, height):
+        canvas = tiles.cut(rgb, tile)
+        assert canvas.shape == (1, 3, *tile.padded) and canvas.dtype == np.float32
+        assert all(side % 64 == 0 and side <= 512 for side in tile.padded)
+        tiles.paste(out, tile, canvas)
+    assert np.array_equal(out, rgb)
+
+
+def test_margins_show_the_neighbours() -> None:
+    rgb = photo(600, 1100)
+    left, right = tiles.layout(1100, 600)[0:2]
+    seen = (tiles.cut(rgb, right)[0].transpose(1, 2, 0) * 255).round()
+    assert np.array_equal(seen[MARGIN : MARGIN + 504, :MARGIN], rgb[:504, 500:504])
+    assert np.array_equal(seen[MARGIN : MARGIN + 504, 508:512], rgb[:504, 1008:1012])
+    seen = (tiles.cut(rgb, left)[0].transpose(1, 2, 0) * 255).round()
+    assert np.array_equal(seen[508:512, MARGIN : MARGIN + 504], rgb[504:508, :504])
+
+
+def test_outermost_pixels_are_repeated_beyond_the_picture() -> None:
+    rgb = photo(5, 3)
+    canvas = tiles.cut(rgb, tiles.layout(3, 5)[0])[0]
+    assert canvas.shape == (3, 64, 64)
+    assert (canvas[:, :5, :5] == canvas[:, 4:5, 4:5]).all()
+    assert (canvas[:, 8:, 6:] == canvas[:, 8:9, 6:7]).all()
+
+
+def test_used_part_of_y_covers_tile_and_margin() -> None:
+    for side in (1, 7, 8, 9, 100, 504):
+        tile = tiles.layout(side, side)[0]
+        rows, _ = tile.y_used
+        assert (rows - 1) * 16 < side + 8 <= rows * 16
+
+
+def test_pixels_that_are_not_numbers_become_black() -> None:
+    rgb = np.full((3, 3, 3), 9, np.uint8)
+    canvas = np.full((1, 3, 64, 64), np.nan, np.float32)
+    tiles.paste(rgb, tiles.layout(3, 3)[0], canvas)
+    assert not rgb.any()

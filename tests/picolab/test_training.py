@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, photo
+from PIL import Image
+
+from picolab.data.images import load_tiles, principal_components
+from picolab.networks.config import config_to_dict
+from picolab.training.checkpoint import load_checkpoint, save_checkpoint
+from picolab.training.loop import Options, phase_at, train
+from picolab.training.recipe import Recipe, read_recipe
+
+RECIPE = """
+name = "tiny-test"
+config = "tiny.toml"
+data = ["$TEST_PICTURES"]
+warmup = 2
+validate_every = 4
+
+[[phases]]
+steps = 4
+crop = 64
+batch = 4
+learning_rate = 1e-3
+final_learning_rate = 1e-4
+
+[[phases]]
+steps = 4
+crop = 128
+batch = 2
+learning_rate = 1e-4
+final_learning_rate = 1e-5
+"""
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    # Two of these names are among those held out for validation.
+    for i in range(40):
+        Image.fromarray(photo(140, 200 + i, seed=i)).save(folder / f"p{i}-0.png")
+    return folder
+
+
+@pytest.fixture
+def recipe(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    monkeypatch.setenv("TEST_PICTURES", str(pictures))
+    (tmp_path / "tiny.toml").write_text(
+        "\n".join(f"{k} = {json.dumps(v)}" for k, v in config_to_dict(TINY).items())
+    )
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return read_recipe(tmp_path / "recipe.toml")
+
+
+def options(folder: Path, **changes: object) -> Options:
+    return Options(folder, torch.device("cpu"), **changes)  # type: ignore[arg-type]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(folder / "checkpoint")[0]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(recipe: Recipe, tmp_path: Path) -> None:
+    whole = train(recipe, options(tmp_path / "whole"))
+    for _ in range(recipe.steps):  # stopped after every single step
+        parts = train(recipe, options(tmp_path / "parts", max_minutes=0))
+    assert parts == whole
+    ours, theirs = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert ours.keys() == theirs.keys()
+    differing = [key for key in ours if not torch.equal(ours[key], theirs[key])]
+    assert differing == []
+
+
+def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    phase = replace(recipe.phases[0], steps=40)
+    longer = replace(recipe, phases=(phase,), validate_every=1000)
+    first = train(replace(recipe, phases=(replace(phase, steps=1),)), options(tmp_path / "a"))
+    last = train(longer, options(tmp_path / "b"))
+    assert last["validation"] < 0.97 * first["validation"]
+
+
+def test_dry_run_exercises_every_phase_and_keeps_nothing(recipe: Recipe, tmp_path: Path) -> None:
+    figures = train(recipe, options(tmp_path / "dry", dry_run=True))
+    assert figures["validation"] > 0
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_run_folder_belongs_to_one_recipe(recipe: Recipe, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    train(recipe, options(tmp_path / "run", max_minutes=0))
+    with pytest.raises(ValueError, match="belongs to recipe 'tiny-test'"):
+        train(replace(recipe, name="other"), options(tmp_path / "run"))
+
+
+def test_another_run_can_start_from_the_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    train(recipe, options(tmp_path / "first"))
+    phase = replace(recipe.phases[0], steps=1, learning_rate=0.0, final_learning_rate=0.0)
+    init = str(tmp_path / "first" / "checkpoint")
+    train(replace(recipe, init=init, phases=(phase,)), options(tmp_path / "second"))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    key = "analysis.head.weight"
+    assert torch.equal(second[f"model.{key}"], first[f"ema.{key}"])
+
+
+def test_two_processes_train_as_one(recipe: Recipe, pictures: Path, tmp_path: Path) -> None:
+    """torchrun with two CPU processes: same weights in both, and a checkpoint that resumes."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        "-m", "picolab.cli", "train", str(tmp_path / "recipe.toml"),
+        "-o", str(tmp_path / "run"), "--device", "cpu", "--threads", "1",
+    ]  # fmt: skip
+    environment = os.environ | {"TEST_PICTURES": str(pictures), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
+    tensors, values = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert values == {"recipe": "tiny-test", "step": recipe.steps, "world": 2}
+    assert {"random.0.0", "random.1.0"} <= tensors.keys()
+    assert not torch.equal(tensors["random.0.1"], tensors["random.1.1"])
+
+
+def test_learning_rate_warms_up_and_falls(recipe: Recipe) -> None:
+    assert phase_at(recipe, 0)[1] == pytest.approx(0.5e-3)
+    assert phase_at(recipe, 2)[1] == pytest.approx((1e-3 + 1e-4) / 2)
+    phase, rate = phase_at(recipe, 4)
+    assert phase.crop == 128 and rate == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("crop = 64", "crop = 65"), "multiple of 64"),
+        (("batch = 4", "batch = 0"), "at least 1"),
+        (("seed", "seed"), None),
+        (("warmup = 2", "warmth = 2"), "unknown key 'warmth'"),
+        (('"$TEST_PICTURES"', '"$NOT_SET_ANYWHERE"'), "needs that environment variable"),
+        (("steps = 4\ncrop = 64", "crop = 64"), "steps"),
+    ],
+)
+def test_recipe_errors_say_what_is_wrong(
+    recipe: Recipe, tmp_path: Path, change: tuple[str, str], message: str | None
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace(*change))
+    if message is None:
+        assert read_recipe(path) == recipe
+        return
+    with pytest.raises(ValueError, match=message):
+        read_recipe(path)
+
+
+def test_crops_are_parts_of_the_pictures(tmp_path: Path) -> None:
+    """Every crop of a picture of unique pixels is found in it, up to mirroring and transposing."""
+    rows, columns = torch.meshgrid(torch.arange(100), torch.arange(150), indexing="ij")
+    picture = torch.stack([rows, columns, rows * 0], 2).to(torch.uint8)
+    Image.fromarray(picture.numpy()).save(tmp_path / "a.png")
+    tiles = load_tiles([tmp_path])
+    assert tiles.sizes.tolist() == [[100, 150]]
+    crops = tiles.crops(50, 64, torch.Generator().manual_seed(0))
+    assert crops.shape == (50, 3, 64, 64)
+    tops, turned = set(), 0
+    for crop in (crops * 255).round().int():
+        if (crop[0, :, :1] != crop[0]).any():
+            crop = crop.transpose(1, 2)
+            turned += 1
+        row, column = crop[0, :, 0], crop[1, 0]
+        assert (crop[0] == row[:, None]).all() and (crop[1] == column).all()
+        assert (row.diff().abs() == 1).all() and (column.diff().abs() == 1).all()
+        assert row.max() < 100 and column.max() < 150
+        tops.add(int(row.min()))
+    assert 10 < turned < 40 and len(tops) > 15
+
+
+def test_small_pictures_are_continued_by_reflection(tmp_path: Path) -> None:
+    Image.fromarray(photo(70, 66)).save(tmp_path / "a.png")
+    tiles = load_tiles([tmp_path])
+    crop = tiles.crops(1, 128, torch.Generator().manual_seed(1))[0]
+    assert crop.shape == (3, 128, 128)
+    assert crop.std() > 0.05 and crop.min() > 0  # no black filling
+
+
+def test_tars_and_manifests(tmp_path: Path) -> None:
+    for name in ("a-0.png", "b-0.png", "c-0.png"):
+        Image.fromarray(photo(64, 64)).save(tmp_path / name)
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a-0.png", "b-0.png", "c-0.png"):
+            archive.add(tmp_path / name, name)
+            (tmp_path / name).unlink()
+    (tmp_path / "manifest.csv").write_text("file,category\na-0.png,text\n")
+    tiles = load_tiles([tmp_path])
+    assert len(tiles) == 3
+    share = tiles.weights / tiles.weights.sum()
+    assert sorted(share.tolist()) == pytest.approx([0.12 / 0.97, 0.425 / 0.97, 0.425 / 0.97])
+
+
+def test_held_out_pictures_are_never_trained_on(pictures: Path) -> None:
+    trained, held = load_tiles([pictures]), load_tiles([pictures], validation=True)
+    assert len(held) >= 1 and len(trained) + len(held) == 40
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_tiles([tmp_path / "nowhere"])
+    with pytest.raises(ValueError, match="no pictures"):
+        load_tiles([tmp_path])
+
+
+def test_principal_components_are_orthonormal_and_ordered(pictures: Path) -> None:
+    rows, energies = principal_components(load_tiles([pictures]), 20)
+    torch.testing.assert_close(rows @ rows.t(), torch.eye(20), atol=1e-4, rtol=0)
+    assert (energies.diff() <= 0).all() and energies[0] > 10 * energies[10]
+
+
+def test_checkpoints_are_small_files_and_survive_a_torn_write(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    big = {f"t{i}": torch.randn(1 << 20) for i in range(9)}
+    save_checkpoint(folder, big, {"step": 1})
+    assert max(p.stat().st_size for p in folder.iterdir()) < 16 << 20
+    tensors, values = load_checkpoint(folder)
+    assert values == {"step": 1} and all(torch.equal(tensors[k], big[k]) for k in big)
+    folder.rename(tmp_path / "checkpoint.old")  # as after a kill between two renames
+    assert load_checkpoint(folder)[1] == {"step": 1}
