@@ -34,8 +34,10 @@ FORMATS = {
 }  # fmt: skip
 _HOLD_ALPHA = {"PNG", "WEBP", "TIFF", "NPY"}
 _HOLD_METADATA = {"PNG", "JPEG", "WEBP", "TIFF"}
-# A decoded picture should not lose again what the codec has kept.
+# A decoded picture should not lose again what the codec has kept, nor wait longer for PNG's
+# usual compression, a tenth smaller, than for decoding.
 _OPTIONS: dict[str, dict[str, Any]] = {
+    "PNG": {"compress_level": 1},
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"lossless": True, "exact": True},
 }

@@ -49,6 +49,9 @@ def _train(args: argparse.Namespace) -> int:
     from picolab.training.loop import Options, run_recipe
     from picolab.training.recipe import read_recipe
 
+    # Processors multiply denormal numbers a hundred times slower, and optimisers are full of them.
+    # Threads inherit this setting when they are made, so it comes before any.
+    torch.set_flush_denormal(True)
     recipe = read_recipe(args.recipe)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if args.threads:

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -164,7 +165,7 @@ def scale_decoder_onnx(layers: Sequence[IntegerLayer]) -> bytes:
     x, offset = "z", constant("z_offset", np.array(128, np.uint8))
     for i, layer in enumerate(layers):
 
-        def add(kind: str, inputs: list[str], i: int = i, **attributes: object) -> str:
+        def add(kind: str, inputs: list[str], i: int = i, **attributes: Any) -> str:
             name = f"{kind}_{i}_{len(nodes)}"
             nodes.append(helper.make_node(kind, inputs, [name], **attributes))
             return name

@@ -22,8 +22,10 @@ def test_three_implementations_give_the_same_indices(
         z = np.rint(rng.normal(0, spread, (TINY.z_channels, *shape))).astype(np.int32)
         reference = scale_decoder.decode(model.integer_layers, z, level_bin(level / 1000))
         assert np.array_equal(model.y_indices(z, level), reference)
-        trained = tiny_codec().eval().scale_decoder(
-            torch.from_numpy(z)[None].float(), torch.tensor([level / 1000])
+        trained = (
+            tiny_codec()
+            .eval()
+            .scale_decoder(torch.from_numpy(z)[None].float(), torch.tensor([level / 1000]))
         )
         assert np.array_equal(trained[0].detach().numpy(), reference)
     assert len(np.unique(reference)) > 1

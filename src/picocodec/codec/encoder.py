@@ -58,9 +58,7 @@ def encode_tile(model: Model, rgb: NDArray[np.uint8], tile: Tile, level: int) ->
     return model.coder.encode([(z, model.z_indices(level, tile.z_shape)), (symbols, indices)])
 
 
-def coded_indices(
-    model: Model, tile: Tile, z: NDArray[np.int32], level: int
-) -> NDArray[np.uint8]:
+def coded_indices(model: Model, tile: Tile, z: NDArray[np.int32], level: int) -> NDArray[np.uint8]:
     """Scale indices of y `[M, H, W]`, zero (hence skipped) beyond the tile and its margin."""
     indices = model.y_indices(z, level)
     rows, columns = tile.y_used

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picocodec.errors import CorruptChunk
+from picocodec.errors import CorruptChunk, UnsupportedImage
 from picocodec.format import container
 from picocodec.format.container import Header
 from picocodec.image import Picture
@@ -28,12 +28,19 @@ class Metadata:
 
 
 def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
-    """The chunks that carry a picture's metadata and alpha, compressed without loss."""
-    chunks = [
-        (kind, zlib.compress(data, 9))
-        for kind, data in ((ICC, picture.icc), (EXIF, picture.exif), (XMP, picture.xmp))
-        if data
-    ]
+    """The chunks that carry a picture's metadata and alpha, compressed without loss.
+
+    Raises `UnsupportedImage` for metadata over the limit that readers keep to.
+    """
+    chunks = []
+    for kind, data in ((ICC, picture.icc), (EXIF, picture.exif), (XMP, picture.xmp)):
+        if data and len(data) > MAX_METADATA_BYTES:
+            raise UnsupportedImage(
+                f"the picture's {kind.decode().strip()} data has {len(data)} bytes, more than the "
+                f"{MAX_METADATA_BYTES} that a file may hold: leave it out"
+            )
+        if data:
+            chunks.append((kind, zlib.compress(data, 9)))
     if picture.alpha is not None:
         out = io.BytesIO()
         Image.fromarray(picture.alpha).save(out, "PNG", optimize=True)

@@ -30,7 +30,7 @@ from picocodec.errors import UnknownModel
 from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
 
-DEFAULT_MODEL = "small.v1"
+DEFAULT_MODEL = "small.v0"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 

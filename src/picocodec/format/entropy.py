@@ -8,6 +8,7 @@ asymmetric numeral systems (rANS) with a 64-bit state and 32-bit words, by `cons
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import constriction
 import numpy as np
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from picocodec.errors import CorruptTile
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, radius_of
 
-AnsCoder = constriction.stream.stack.AnsCoder
-Categorical = constriction.stream.model.Categorical
-Uniform = constriction.stream.model.Uniform
+# Its types are not described to type checkers.
+AnsCoder: Any = constriction.stream.stack.AnsCoder
+Categorical: Any = constriction.stream.model.Categorical
+Uniform: Any = constriction.stream.model.Uniform
 
 ESCAPE_BITS = 20  # an escaped symbol exceeds the radius of its table by at most 2**20 - 1
 

@@ -1,6 +1,5 @@
-"""How many bytes each codec needs for the same look, and how long it takes."""
+"""How many bytes each codec needs for the same look, and how long it takes.
 
-from picolab.evaluation.images import find
-from picolab.evaluation.runner import evaluate
-
-__all__ = ["evaluate", "find"]
+`images` finds pictures, `peers` encodes them, `metrics` measures them, `runner` does all of it,
+`results` reads a run back, `bjontegaard` compares, `plots`, `report` and `page` show.
+"""

@@ -93,7 +93,9 @@ def bd_rate(anchor: Curve, test: Curve, bpp_range: Range | None = None) -> Delta
         low, high = max(low, first), min(high, last)
     share = max(high - low, 0) / wanted
     if share < LEAST_OVERLAP:
-        raise Refused(f"the curves share {share:.0%} of the interval, less than {LEAST_OVERLAP:.0%}")
+        raise Refused(
+            f"the curves share {share:.0%} of the interval, less than {LEAST_OVERLAP:.0%}"
+        )
     mean = (test_rate.integrate(low, high) - anchor_rate.integrate(low, high)) / (high - low)
     bpp = (float(10 ** anchor_rate(low)), float(10 ** anchor_rate(high)))
     return Delta(float(10**mean - 1) * 100, (float(low), float(high)), bpp, float(share))
@@ -140,7 +142,9 @@ def _front(curve: Curve, which: str) -> tuple[NDArray[np.float64], NDArray[np.fl
             points.append((bpp, quality))
             best = quality
     if len(points) < LEAST_POINTS:
-        raise Refused(f"the {which} curve has {len(points)} usable points, {LEAST_POINTS} are needed")
+        raise Refused(
+            f"the {which} curve has {len(points)} usable points, {LEAST_POINTS} are needed"
+        )
     return np.array(points).T[0], np.array(points).T[1]
 
 

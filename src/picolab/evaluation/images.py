@@ -63,6 +63,12 @@ def find(sources: Iterable[str]) -> list[TestImage]:
     return sorted(found.values(), key=_natural)
 
 
+def megapixels(image: TestImage) -> float:
+    """From the file's header alone."""
+    with Image.open(image.path) as opened:
+        return opened.width * opened.height / 1e6
+
+
 def read(path: Path) -> Picture:
     """RGB of a file; transparent parts as they would show on white."""
     with Image.open(path) as image:
@@ -92,8 +98,8 @@ def _set_folder(name: str) -> Path:
     return folder
 
 
-def _natural(image: TestImage) -> list[tuple[int, str]]:
+def _natural(image: TestImage) -> list[tuple[int, int, str]]:
     """kodak/2 before kodak/10."""
     return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in image.name.split("/")
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in image.name.split("/")
     ]

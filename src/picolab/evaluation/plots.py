@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from picolab.evaluation.results import Run
 
@@ -61,6 +62,7 @@ def _plot(run: Run, metric: str) -> Figure | None:
     if not axes.has_data():
         return None
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("bits per pixel (whole files)")
     better = "higher" if run.higher_is_better(metric) else "lower"

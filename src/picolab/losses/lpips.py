@@ -20,9 +20,7 @@ class LPIPS(nn.Module):
     `MissingWeights` if there is none.
     """
 
-    def __init__(
-        self, trunk: Literal["alex", "vgg"] = "alex", weights: Path | None = None
-    ) -> None:
+    def __init__(self, trunk: Literal["alex", "vgg"] = "alex", weights: Path | None = None) -> None:
         super().__init__()
         weights = weights or weights_file(f"lpips_{trunk}_fp16.safetensors")
         self.trunk = AlexNet(weights) if trunk == "alex" else VGG16(weights)

@@ -251,7 +251,7 @@ class Codec(nn.Module):
         table = torch.tensor([scale_of_index(i) for i in range(SCALE_COUNT)]).log()
         index = (deviation.log() - table[0]) / (table[1] - table[0])
         last = self.scale_decoder.layers[-1]
-        last.bias.copy_(index.clamp(0, SCALE_COUNT - 1) / INDEX_UNIT)  # type: ignore[operator, union-attr]
+        last.bias.copy_(index.clamp(0, SCALE_COUNT - 1) / INDEX_UNIT)  # type: ignore[operator]
 
 
 def noisy(x: Tensor) -> Tensor:
@@ -285,4 +285,3 @@ def draw_levels(batch: int, generator: torch.Generator) -> Tensor:
     offsets = torch.rand(batch, generator=generator)
     order = torch.randperm(batch, generator=generator)
     return ((order + offsets) / batch).float()
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def config_from_dict(values: dict[str, object], where: str) -> CodecConfig:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
-    types = {"str": str, "int": int, "float": (int, float), "bool": bool}
+    types: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
     for key, value in values.items():
         if not isinstance(value, types[str(known[key])]) or (
             isinstance(value, bool) and known[key] != "bool"

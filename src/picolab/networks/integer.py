@@ -104,19 +104,18 @@ class ScaleDecoder(nn.Module):
     def __init__(self, z_channels: int, channels: int, y_channels: int, knots: int) -> None:
         super().__init__()
         a = ACTIVATION_BITS
-        self.layers = nn.ModuleList(
-            [
-                _IntegerConv(z_channels, channels, 1, 0, a, 255, knots=knots),
-                _IntegerConv(channels, channels, 3, a, a, 255),
-                _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
-                _IntegerConv(channels, channels, 3, a, a, 255),
-                _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
-                _IntegerConv(
-                    channels, y_channels, 1, a, 0, SCALE_COUNT - 1, knots, False, 0.0, INDEX_UNIT
-                ),
-            ]
-        )
-        nn.init.constant_(self.layers[0].bias, 1.0)
+        layers = [
+            _IntegerConv(z_channels, channels, 1, 0, a, 255, knots=knots),
+            _IntegerConv(channels, channels, 3, a, a, 255),
+            _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
+            _IntegerConv(channels, channels, 3, a, a, 255),
+            _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
+            _IntegerConv(
+                channels, y_channels, 1, a, 0, SCALE_COUNT - 1, knots, False, 0.0, INDEX_UNIT
+            ),
+        ]
+        nn.init.constant_(layers[0].bias, 1.0)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor, level: Tensor) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):
@@ -126,4 +125,4 @@ class ScaleDecoder(nn.Module):
             return x
 
     def export(self) -> list[IntegerLayer]:
-        return [layer.export() for layer in self.layers]  # type: ignore[union-attr, operator]
+        return [layer.export() for layer in self.layers if isinstance(layer, _IntegerConv)]

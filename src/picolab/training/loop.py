@@ -33,6 +33,7 @@ from picolab.training.checkpoint import (
     without_prefix,
 )
 from picolab.training.recipe import Phase, Recipe
+from picolab.training.soap import SOAP
 
 # The loss of a level grows about like this power of its lambda; taking that off lets every level
 # count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
@@ -83,11 +84,16 @@ class _Run:
             saved, _ = load_checkpoint(Path(recipe.init))
             self.codec.load_state_dict(without_prefix("ema", saved))
         torch.manual_seed(recipe.seed + self.rank)
-        self.codec.to(options.device, memory_format=torch.channels_last)
+        self.codec.to(options.device)
+        self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = {k: v.detach().clone() for k, v in self.codec.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            self.codec.parameters(), lr=1e-3, weight_decay=recipe.weight_decay, fused=True
-        )
+        self.optimiser: torch.optim.Optimizer
+        if recipe.optimiser == "soap":
+            self.optimiser = SOAP(self.codec.parameters())
+        else:
+            self.optimiser = torch.optim.AdamW(
+                self.codec.parameters(), weight_decay=0.0, fused=True
+            )
         self.step = 0
         self.best: dict[str, float] = {}
         self.step_module: nn.Module = self.codec
@@ -292,7 +298,7 @@ def psnr(mse: Tensor) -> Tensor:
 
 def validation_tiles(tiles: TileSet, count: int) -> list[Tensor]:
     """Up to `count` held-out tiles `[1, 3, H, W]`, cut to multiples of 64."""
-    chosen = []
+    chosen: list[Tensor] = []
     for i in range(0, len(tiles), max(1, len(tiles) // count)):
         height, width = (tiles.sizes[i] // 64 * 64).tolist()
         if min(height, width) >= 64 and len(chosen) < count:

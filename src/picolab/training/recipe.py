@@ -34,15 +34,19 @@ class Recipe:
     config: CodecConfig
     data: tuple[str, ...]
     phases: tuple[Phase, ...]
+    optimiser: str = "soap"  # or "adamw"
     init: str | None = None  # a checkpoint whose weights (EMA) the run starts from
     seed: int = 0
     warmup: int = 200
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.999
-    weight_decay: float = 0.0
     skip_below: int = 0  # scale indices under this are not coded; 0 while scales still settle
     validate_every: int = 1000
     save_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("soap", "adamw"):
+            raise ValueError(f"recipe: optimiser = {self.optimiser!r} is neither soap nor adamw")
 
     @property
     def steps(self) -> int:

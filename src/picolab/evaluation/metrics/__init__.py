@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from picolab.evaluation.metrics.distribution import Lite0
 from picolab.evaluation.metrics.external import SSIMULACRA2, Butteraugli
 from picolab.evaluation.metrics.perceptual import Perceptual
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
 from picolab.evaluation.metrics.protocol import Metric, Missing
 
-__all__ = ["DEFAULT", "METRICS", "SET_METRICS", "Metric", "Missing"]
+__all__ = ["DEFAULT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
 
 METRICS: dict[str, Callable[[], Metric]] = {
     "psnr": PSNR,
@@ -28,3 +29,8 @@ SET_METRICS = {
     "mmd_lite0": "MMD, Gaussian (EfficientNet-Lite0)",
 }
 DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")
+
+
+def check(name: str) -> None:
+    """Raise `Missing` if this machine cannot compute the metric of that name."""
+    METRICS[name]() if name in METRICS else Lite0()

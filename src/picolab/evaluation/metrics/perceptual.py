@@ -14,11 +14,11 @@ from picolab.losses.features import MissingWeights
 from picolab.losses.lpips import LPIPS
 
 TILE = 1024
-LARGEST_WHOLE = 4 * TILE**2  # features of VGG16 at full size take 1.5 kB a pixel
+LARGEST_WHOLE = 2 * TILE**2  # the kept features of VGG16 take 0.5 kB a pixel, others as much
 
 
 class Perceptual:
-    """Pictures of more than 4 megapixels are measured in tiles of at most 1024 and averaged by
+    """Pictures of more than 2 megapixels are measured in tiles of at most 1024 and averaged by
     area, others whole."""
 
     higher_is_better = False

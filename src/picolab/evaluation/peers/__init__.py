@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from picolab.evaluation.peers import executables, ffmpeg, jpeg, pillow, pico
+from picolab.evaluation.peers import executables, ffmpeg, jpeg, pico, pillow
 from picolab.evaluation.peers.protocol import Codec, Picture, Unavailable
 
 __all__ = ["CODECS", "DEFAULT", "Codec", "Picture", "Unavailable", "load"]
@@ -32,7 +32,8 @@ CODECS: dict[str, Callable[[], Codec]] = {
     "vvc-medium": partial(ffmpeg.vvc, "medium"),
     "png": pillow.png,
     "bpg": executables.bpg,
-} | {name: partial(executables.wrapped, name) for name in executables.WRAPPED}
+    **{name: partial(executables.wrapped, name) for name in executables.WRAPPED},
+}
 
 # What people would pick instead, each at its default or usual preset, and the best of the rest.
 DEFAULT = (

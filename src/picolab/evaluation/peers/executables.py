@@ -93,7 +93,9 @@ def _run(command: str) -> None:
     done = subprocess.run(command.split(), capture_output=True, text=True)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        raise RuntimeError(f"{command.split()[0]} failed: {lines[-1] if lines else done.returncode}")
+        raise RuntimeError(
+            f"{command.split()[0]} failed: {lines[-1] if lines else done.returncode}"
+        )
 
 
 def _first_line(command: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from picolab.evaluation.peers.protocol import Picture, require
+from picolab.evaluation.peers.protocol import Picture, Unavailable, require
 
 
 class Pico:
@@ -16,7 +16,10 @@ class Pico:
 
     def __init__(self) -> None:
         package = require("picocodec", "picocodec")
-        self.version = f"{package.__version__}+{_fingerprint(Path(package.__file__).parent)}"
+        if not require("picocodec.codec.networks", "picocodec").available_models():
+            raise Unavailable("no model of picocodec is installed")
+        code = _fingerprint(Path(package.__path__[0]))
+        self.version = f"picocodec {package.__version__}, code and weights {code}"
 
     def encode(self, image: Picture, rate: float) -> bytes:
         return require("picocodec", "picocodec").encode(image, quality=rate)

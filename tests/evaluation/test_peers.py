@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import stat
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picolab.evaluation import peers
+from picolab.evaluation.metrics.pixel import PSNR
+
+ROUND_TRIP = [
+    "picocodec",
+    "jpeg-420",
+    "jpeg-444",
+    "mozjpeg",
+    "jpegli",
+    "webp",
+    "jxl-e7",
+    "avif-420-s6",
+    "avif-444-s6",
+    "avif-444-s6-psnr",
+    "avif-svt-s6",
+    "heic-420",
+    "heic-444-slower",
+    "vvc-faster",
+    "avif-aom-10bit-444-s1",
+    "avif-svt-10bit-s0",
+]
+
+
+def codec(name: str) -> peers.Codec:
+    found, left_out = peers.load([name])
+    if left_out:
+        pytest.skip(f"{name}: {left_out[name]}")
+    return found[0]
+
+
+@pytest.mark.parametrize("name", ROUND_TRIP)
+def test_more_bytes_look_better_and_odd_sides_come_back(name, photo):
+    peer = codec(name)
+    noisy = photo(262, 194)
+    image = noisy.reshape(131, 2, 97, 2, 3).mean((1, 3)).astype(np.uint8)
+    few, many = (peer.encode(image, rate) for rate in (peer.rates[1], peer.rates[-2]))
+    assert len(few) < len(many)
+    pictures = [peer.decode(data) for data in (few, many)]
+    assert all(p.shape == image.shape and p.dtype == np.uint8 for p in pictures)
+    low, high = (PSNR()(image, p) for p in pictures)
+    assert 15 < low < high and high > 27.5
+
+
+@pytest.mark.parametrize("name", [*ROUND_TRIP, "png"])
+def test_codecs_say_what_they_are_and_can_be_sent_to_a_process(name):
+    peer = pickle.loads(pickle.dumps(codec(name)))
+    assert peer.name == name
+    assert re.search(r"\d", peer.version)
+    assert "{rate}" in peer.settings or len(peer.rates) == 1
+    assert peer.extension.startswith(".")
+
+
+def test_png_is_lossless(photo):
+    png = codec("png")
+    assert np.array_equal(png.decode(png.encode(photo(40, 33), 0)), photo(40, 33))
+
+
+def test_subsampling_is_what_the_name_says(photo, tmp_path):
+    for name, expected in (("jpeg-420", 2), ("jpeg-444", 1), ("mozjpeg", 2)):
+        file = tmp_path / "x.jpg"
+        file.write_bytes(codec(name).encode(photo(64, 64), 50))
+        with Image.open(file) as image:
+            assert image.layer[0][1:3] == (expected, expected)
+
+
+def test_psnr_agrees_with_ffmpegs(photo, tmp_path):
+    """Within 0.01 dB, on the file as it lies on disk."""
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    image, jpeg = photo(96, 128), codec("jpeg-444")
+    Image.fromarray(image).save(tmp_path / "a.png")
+    data = jpeg.encode(image, 60)
+    Image.fromarray(jpeg.decode(data)).save(tmp_path / "b.png")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(tmp_path / "a.png")]
+    command += ["-i", str(tmp_path / "b.png"), "-lavfi", "psnr", "-f", "null", "-"]
+    shown = subprocess.run(command, capture_output=True, text=True).stderr
+    found = re.search(r"average:([\d.]+)", shown)
+    assert found is not None, shown
+    assert PSNR()(image, jpeg.decode(data)) == pytest.approx(float(found[1]), abs=0.01)
+
+
+def test_those_not_on_the_path_are_left_out_by_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    codecs, left_out = peers.load(["png", "bpg", "vtm", "av2"])
+    assert [c.name for c in codecs] == ["png"]
+    assert left_out == {
+        "bpg": "no bpgenc on the PATH",
+        "vtm": "no picolab-vtm-encode on the PATH",
+        "av2": "no picolab-av2-encode on the PATH",
+    }
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(ValueError, match="no codec is called jpg.*jpeg-420"):
+        peers.load(["jpg"])
+
+
+def test_executables_on_the_path_are_run(monkeypatch, tmp_path, photo):
+    """Programs that keep the PNG as it is, and fail at rate 1."""
+    programs = {
+        "picolab-hific-encode": '[ "$1" = --version ] && echo v7 && exit\n'
+        '[ "$2" = 1 ] && echo no such rate >&2 && exit 3\ncp "$1" "$3"',
+        "picolab-hific-decode": 'cp "$1" "$2"',
+    }
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    hific = codec("hific")
+    assert hific.version == "v7"
+    assert np.array_equal(hific.decode(hific.encode(photo(20, 30), 0)), photo(20, 30))
+    with pytest.raises(RuntimeError, match="picolab-hific-encode failed: no such rate"):
+        hific.encode(photo(20, 30), 1)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picolab.evaluation import peers
+from picolab.evaluation.cli import add_parser
+from picolab.evaluation.cost import measure
+from picolab.evaluation.results import Run
+
+
+def picolab(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers(required=True))
+    args = parser.parse_args(words)
+    return args.run(args)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photo) -> Run:
+    folder = tmp_path_factory.mktemp("evaluation")
+    (folder / "set").mkdir()
+    for number in range(3):
+        Image.fromarray(photo(96, 120, number)).save(folder / "set" / f"{number}.png")
+    for _ in range(2):
+        code = picolab(
+            *("evaluate", str(folder / "set"), "--codecs", "jpeg-420,webp,png,vtm"),
+            *("--metrics", "psnr,ssimulacra2", "--bpp-range", "0.8..3"),
+            *("-j", "1", "-o", str(folder / "out")),
+        )
+        assert code == 0
+        text = (folder / "out" / "bd_rate.csv").read_text()
+        page = (folder / "out" / "index.html").read_text()
+    (folder / "out" / "before").write_text(text)
+    assert (folder / "out" / "bd_rate.csv").read_text() == text
+    assert (folder / "out" / "index.html").read_text() == page
+    return Run(folder / "out")
+
+
+def test_bd_rates_against_the_anchor(run):
+    with open(run.folder / "bd_rate.csv", newline="") as file:
+        rows = {(r["codec"], r["anchor"], r["metric"]): r for r in csv.DictReader(file)}
+    webp = rows["webp", "jpeg-420", "psnr"]
+    assert float(webp["low95"]) <= float(webp["percent"]) <= float(webp["high95"]) < 0
+    assert int(webp["images"]) + int(webp["refused"]) == 3
+    assert 0.79 < float(webp["anchor_bpp_from"]) < float(webp["anchor_bpp_to"]) < 3.01
+    assert "usable points" in rows["png", "jpeg-420", "psnr"]["reason"]
+
+
+def test_the_report_tells_versions_settings_and_what_is_left_out(run):
+    text = (run.folder / "results.md").read_text()
+    assert "PIL.Image.save(format='WEBP', quality={rate}, method=6, use_sharp_yuv=True)" in text
+    assert "libwebp" in text and "ssimulacra2 0.3" in text
+    assert "| vtm | no picolab-vtm-encode on the PATH |" in text
+    assert "over 0.8 to 3 bpp of the anchor" in text
+    assert "set (3)" in text
+    assert "plots/psnr.svg" in text and (run.folder / "plots" / "psnr.png").is_file()
+
+
+def test_the_report_comes_from_the_folder_alone(run, tmp_path):
+    assert picolab("report", str(run.folder), "-o", str(tmp_path / "results.md")) == 0
+    text = (tmp_path / "results.md").read_text()
+    for picture in re.findall(r"!\[.*\]\((.*)\)", text):
+        assert (tmp_path / picture).is_file()
+    assert text.replace("(results/", "(plots/") == (run.folder / "results.md").read_text()
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        picolab("report", str(tmp_path), "-o", str(tmp_path / "x.md"))
+
+
+def test_the_page_needs_no_other_file(run):
+    page = (run.folder / "index.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources and all(s.startswith(("data:", "#")) for s in sources)
+    assert page.count("<svg") == 2
+    assert page.count("<h3>PSNR (RGB, dB)</h3>") == 1
+
+
+def test_the_slider_holds_what_was_decoded(run):
+    page = (run.folder / "index.html").read_text()
+    data = re.search(r'id="pictures">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    pictures = json.loads(data[1])
+    assert list(pictures) == ["set/0", "set/1", "set/2"]
+    for name, layers in pictures.items():
+        assert list(layers) == ["original", "jpeg-420", "webp", "png"]
+        sizes = {
+            codec: int(re.search(r"([\d,]+) bytes", layers[codec]["caption"])[1].replace(",", ""))
+            for codec in ("jpeg-420", "webp")
+        }
+        rows = [r for r in run.rows if (r["image"], r["codec"]) == (name, "webp")]
+        distance = [abs(int(r["bytes"]) - sizes["jpeg-420"]) for r in rows]
+        assert abs(sizes["webp"] - sizes["jpeg-420"]) == min(distance)
+        row = next(r for r in rows if int(r["bytes"]) == sizes["webp"])
+        webp = peers.load(["webp"])[0][0]
+        shown = base64.b64decode(layers["webp"]["source"].split(",")[1])
+        decoded = webp.decode((run.folder / row["file"]).read_bytes())
+        assert np.array_equal(np.array(Image.open(io.BytesIO(shown))), decoded)
+
+
+def test_wrong_words_are_told(run, tmp_path):
+    folder = str(run.folder.parent / "set")
+    for words, message in (
+        (["--codecs", "gif"], "no codec is called gif"),
+        (["--metrics", "vmaf"], "no metric is called vmaf"),
+        (["--max-megapixels", "0.001"], "no picture of at most 0.001 megapixels"),
+        (["--codecs", "webp"], "the anchor jpeg-420 is not among the codecs"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            picolab("evaluate", folder, *words, "-o", str(tmp_path))
+    with pytest.raises(SystemExit):
+        picolab("evaluate", folder, "--bpp-range", "0.8..0.1")
+
+
+def test_cost_of_one_photo(run, tmp_path, photo):
+    Image.fromarray(photo(200, 300)).save(tmp_path / "photo.png")
+    codecs, _ = peers.load(["jpeg-420", "png"])
+    measure(codecs, tmp_path / "photo.png", run.folder, rounds=1)
+    cost = Run(run.folder).cost
+    assert cost is not None
+    jpeg = cost["codecs"]["jpeg-420"]
+    assert 0 < jpeg["encode_seconds"] < 5 and jpeg["encode_mib"] >= cost["idle_mib"] * 0.9 > 10
+    assert picolab("report", str(run.folder), "-o", str(tmp_path / "results.md")) == 0
+    text = (tmp_path / "results.md").read_text()
+    assert "One photo of 0.1 megapixels" in text and "| jpeg-420 |" in text
+    (run.folder / "cost.json").unlink()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import TINY, tiny_codec
+from onnx import numpy_helper
+
+from picocodec.codec.networks import Model
+from picolab import export
+from picolab.networks.codec import Codec
+
+
+def test_exported_networks_compute_what_pytorch_does(model: Model) -> None:
+    graphs = export.prepare_graphs(tiny_codec())
+    generator = torch.Generator().manual_seed(2)
+    picture = torch.rand(1, 3, 128, 64, generator=generator)
+    level = torch.tensor([0.25])
+    with torch.no_grad():
+        y, z = graphs["analysis"](picture, level)
+        ours = model.analyse(picture.numpy(), 250)
+        np.testing.assert_allclose(ours[0], y.numpy(), atol=1e-3)
+        np.testing.assert_allclose(ours[1], z.numpy(), atol=1e-3)
+        symbols = graphs["context"](y, z.round(), torch.ones_like(y), level)
+        z_symbols = z[0].round().int().numpy()
+        ones = np.ones(y.shape[1:], bool)
+        theirs = model.quantise(y.numpy(), z_symbols, ones, 250)
+        assert (theirs != symbols[0].numpy()).mean() < 1e-3
+        out = graphs["synthesis"](symbols, z.round(), level).numpy()
+        exact = symbols[0].int().numpy()
+        np.testing.assert_allclose(model.synthesise(exact, z_symbols, 250), out, atol=1e-3)
+
+
+def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
+    y = np.random.default_rng(0).normal(0, 9, (1, TINY.y_channels, 8, 8)).astype(np.float32)
+    coded = np.zeros(y.shape[1:], bool)
+    coded[:5] = True
+    symbols = model.quantise(y, np.zeros((TINY.z_channels, 2, 2), np.int32), coded, 800)
+    assert symbols[:5].any() and not symbols[5:].any()
+
+
+def test_weights_are_stored_as_half(model_folder: Path) -> None:
+    for name in ("analysis", "context", "synthesis"):
+        graph = onnx.load(model_folder / f"{name}.onnx").graph
+        large = [numpy_helper.to_array(t) for t in graph.initializer]
+        large = [a for a in large if a.size >= 64 and a.dtype.kind == "f"]
+        assert large and {a.dtype for a in large} == {np.dtype(np.float16)}
+
+
+def test_a_wrong_export_is_noticed(model: Model) -> None:
+    graphs = export.prepare_graphs(tiny_codec(seed=1))
+    with pytest.raises(RuntimeError, match="differs from PyTorch"):
+        export.check_export(graphs, model.integer_layers, model)
+
+
+def test_tables_and_scales_of_a_model(model: Model) -> None:
+    assert 1 <= model.skip_below < 24
+    codec = tiny_codec()
+    expected = (
+        codec.z_scale_index(torch.tensor([20 / 63])).round().int().clamp_min(model.skip_below)
+    )
+    indices = model.z_indices(317, (2, 3))  # bin 20
+    assert indices.shape == (TINY.z_channels, 2, 3)
+    assert np.array_equal(indices[:, 0, 0], expected[0].numpy())
+
+
+def test_a_model_without_the_shortcut_exports_too(tmp_path: Path) -> None:
+    codec = Codec(replace(TINY, shortcut=False))
+    folder = export.export_model(codec, tmp_path, "plain", 2, {"recipe": "none"})
+    assert folder.name == "plain.v2"
+    description = (folder / "model.toml").read_text()
+    assert 'recipe = "none"' in description and "version = 2" in description
