@@ -89,8 +89,8 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 def compare(path: Path, folder: Path) -> list[str]:
     """The rows of one photo for the page; prints the same."""
     with Image.open(path) as opened:
-        image = opened.convert("RGB")
-    original = np.asarray(image)
+        original = np.asarray(opened.convert("RGB"))
+    image = Image.fromarray(original)  # without metadata, which would count for every codec
     pixel_count = image.width * image.height
     image.save(folder / f"{path.stem}.png")
     print(f"\n{path.name}, {image.width}x{image.height}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from picolab.evaluation.cli import add_parser as add_evaluation
+
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="picolab", description=__doc__)
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     info = model_commands.add_parser("info", help="parameters and MACs per pixel")
     info.add_argument("config", type=Path)
     info.set_defaults(run=_model_info)
+
+    add_evaluation(commands)
 
     args = parser.parse_args(argv)
     try:

@@ -7,7 +7,7 @@ from conftest import photo
 from picocodec.codec import tiles
 from picocodec.codec.tiles import MARGIN
 
-SIZES = [(1, 1), (1, 700), (700, 1), (503, 504), (505, 1009), (512, 513)]
+SIZES = [(1, 1), (1, 700), (700, 1), (503, 504), (568, 569), (570, 1073), (512, 1080)]
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
@@ -25,7 +25,7 @@ def test_cut_and_paste_are_inverse(height: int, width: int) -> None:
     for tile in tiles.layout(width, height):
         canvas = tiles.cut(rgb, tile)
         assert canvas.shape == (1, 3, *tile.padded) and canvas.dtype == np.float32
-        assert all(side % 64 == 0 and side <= 512 for side in tile.padded)
+        assert all(side % 64 == 0 and side <= 576 for side in tile.padded)
         tiles.paste(out, tile, canvas)
     assert np.array_equal(out, rgb)
 
@@ -49,7 +49,7 @@ def test_outermost_pixels_are_repeated_beyond_the_picture() -> None:
 
 
 def test_used_part_of_y_covers_tile_and_margin() -> None:
-    for side in (1, 7, 8, 9, 100, 504):
+    for side in (1, 7, 8, 9, 100, 504, 568):
         tile = tiles.layout(side, side)[0]
         rows, _ = tile.y_used
         assert (rows - 1) * 16 < side + 8 <= rows * 16

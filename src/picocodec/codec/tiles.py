@@ -1,7 +1,8 @@
 """Where tiles lie, what the networks see of them, and how they come together again.
 
-A tile owns up to 504x504 pixels. The networks see it with a margin of 4 pixels from its
-neighbours, continued to a multiple of 64 on the right and at the bottom; a full tile is 512x512.
+A tile owns 504x504 pixels; the last one of a row or column owns what is left, and up to 64 more
+than that, since slivers are costly. The networks see a tile with a margin of 4 pixels from its
+neighbours, continued to a multiple of 64 on the right and at the bottom: 512x512, 576x576 at most.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.format.container import TILE
+from picocodec.format.container import TILE, tiles_along
 
 MARGIN = 4
 Y_STEP = 16  # pixels to one position of y
@@ -55,10 +56,16 @@ class Tile:
 def layout(width: int, height: int) -> list[Tile]:
     """The tiles of a picture, row by row."""
     return [
-        Tile(top, left, min(TILE, height - top), min(TILE, width - left))
-        for top in range(0, height, TILE)
-        for left in range(0, width, TILE)
+        Tile(top, left, tile_height, tile_width)
+        for top, tile_height in _spans(height)
+        for left, tile_width in _spans(width)
     ]
+
+
+def _spans(side: int) -> list[tuple[int, int]]:
+    """Start and length of each tile along a side."""
+    last = tiles_along(side) - 1
+    return [(i * TILE, TILE if i < last else side - i * TILE) for i in range(last + 1)]
 
 
 def cut(rgb: NDArray[np.uint8], tile: Tile) -> NDArray[np.float32]:

@@ -28,7 +28,8 @@ from picocodec.errors import (
 
 SIGNATURE = b"\x8aPIC"
 VERSION = 1
-TILE = 504  # side of the part of a tile that is its own
+TILE = 504  # side of the part of a tile that is its own ...
+TILE_EXTRA = 64  # ... to which the last one in a row or column adds a remainder up to this
 LEVEL_STEPS = 1000  # levels are stored as whole thousandths
 MAX_SIDE = 1 << 20
 MAX_PIXELS = 1 << 28  # default limit when reading: 268 megapixels
@@ -88,11 +89,11 @@ class Header:
 
     @property
     def columns(self) -> int:
-        return -(-self.width // TILE)
+        return tiles_along(self.width)
 
     @property
     def rows(self) -> int:
-        return -(-self.height // TILE)
+        return tiles_along(self.height)
 
     @property
     def file_size(self) -> int:
@@ -100,6 +101,11 @@ class Header:
 
     def tile_offset(self, index: int) -> int:
         return self.size + sum(t.length for t in self.tiles[:index])
+
+
+def tiles_along(side: int) -> int:
+    """The number of tiles along a side of a picture."""
+    return max(1, -(-(side - TILE_EXTRA) // TILE))
 
 
 def write(
@@ -123,7 +129,7 @@ def write(
         raise ValueError(f"a picture of {width}x{height} pixels cannot be written")
     if not 0 <= level <= LEVEL_STEPS:
         raise ValueError(f"level {level} is not in 0..{LEVEL_STEPS}")
-    if len(tiles) != -(-width // TILE) * -(-height // TILE):
+    if len(tiles) != tiles_along(width) * tiles_along(height):
         raise ValueError(f"{len(tiles)} tiles do not make a picture of {width}x{height} pixels")
     flags = (
         (_HAS_TILE_MODES if tile_modes is not None else 0)
@@ -180,7 +186,7 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
     model_version, check = cursor.byte(), cursor.take(4)
     realism = cursor.byte() if flags & _HAS_REALISM else None
     tiles = []
-    for _ in range(-(-width // TILE) * -(-height // TILE)):
+    for _ in range(tiles_along(width) * tiles_along(height)):
         mode, tile_level = MODE_LEARNED, level
         if flags & _HAS_TILE_MODES:
             mode, tile_level = cursor.byte(), cursor.u16()

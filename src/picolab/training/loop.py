@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -62,7 +63,14 @@ def train(recipe: Recipe, options: Options) -> dict[str, float]:
     run = _Run(recipe, options)
     if not options.dry_run:
         run.resume_or_start()
-    return run.go()
+    # A run that is told to stop ends at a checkpoint.
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    handlers = [signal.signal(k, lambda number, _: run.asked_to_stop.append(number)) for k in kinds]
+    try:
+        return run.go()
+    finally:
+        for kind, handler in zip(kinds, handlers, strict=True):
+            signal.signal(kind, handler)
 
 
 class _Run:
@@ -95,6 +103,7 @@ class _Run:
                 self.codec.parameters(), weight_decay=0.0, fused=True
             )
         self.step = 0
+        self.asked_to_stop: list[int] = []
         self.best: dict[str, float] = {}
         self.step_module: nn.Module = self.codec
         if self.world > 1:
@@ -173,7 +182,8 @@ class _Run:
             figures = self.train_step(*phase_at(recipe, at))
             self.step += 1
             bar.update()
-            last = self.step == total or time.monotonic() - start > options.max_minutes * 60
+            minutes = (time.monotonic() - start) / 60
+            last = self.step == total or self._any(minutes > options.max_minutes or bool(self.asked_to_stop))
             if self.step % 20 == 0 or last:
                 bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()})
                 if writer:
@@ -186,7 +196,7 @@ class _Run:
             ):
                 self.save()
                 saved = time.monotonic()
-            if self._any(last):
+            if last:
                 break
         if writer:
             writer.close()
