@@ -22,7 +22,7 @@ from picocodec.codec.networks import FILES, Model
 from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
-from picolab.networks.codec import MIXTURE, Codec
+from picolab.networks.codec import Codec
 from picolab.networks.layers import fold
 
 OPSET = 17
@@ -205,12 +205,12 @@ def scale_decoder_onnx(layers: Sequence[IntegerLayer]) -> bytes:
 
 
 def table_of_scale(index: int) -> Table:
-    """The frequencies of symbols -R..R and the escape, for the mixture that training assumes."""
+    """The frequencies of symbols -R..R and the escape, for the Laplace distribution of a scale."""
     scale = scale_of_index(index)
 
     def beyond(x: float) -> float:
-        """The probability of a value above `x`."""
-        return sum(w * 0.5 * math.erfc(x / (scale * s * 2**0.5)) for w, s in MIXTURE)
+        """The probability of a value above `x`, which is not negative."""
+        return 0.5 * math.exp(-x / scale)
 
     radius = 1
     while 2 * beyond(radius + 0.5) > ESCAPE_PROBABILITY:

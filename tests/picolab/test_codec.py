@@ -66,7 +66,7 @@ def test_symbol_bits_are_those_of_a_distribution() -> None:
     symbols = torch.arange(-4000, 4001, dtype=torch.float64)
     for index in (0, 10, 24, 40, 55):
         bits = symbol_bits(symbols, torch.full_like(symbols, index))
-        near = symbols.abs() < 12 * scale_of_index(index) + 1
+        near = symbols.abs() < 20 * scale_of_index(index) + 1
         total = (2 ** -bits[near]).sum().item()
         assert total == pytest.approx(1, abs=1e-3)
 

@@ -13,8 +13,8 @@ Table = NDArray[np.uint32]
 
 
 def scale_of_index(index: int) -> float:
-    """The scale (a standard deviation, in symbols) that a scale index stands for."""
-    return 0.05 * 2.0 ** (0.18 * index)
+    """The scale (a Laplace distribution's, in symbols) that a scale index stands for."""
+    return 0.045 * 2.0 ** (0.18 * index)
 
 
 def radius_of(table: Table) -> int:

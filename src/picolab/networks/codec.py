@@ -198,7 +198,7 @@ class Codec(nn.Module):
         self.context_decoder = ContextDecoder(cfg)
         self.context_model = ContextModel(cfg)
         self.synthesis = Synthesis(cfg)
-        # Scale index of each z channel, by level; 24 is a standard deviation of about 1.
+        # Scale index of each z channel, by level; 24 is a scale of about 0.9.
         self.z_index = nn.Parameter(torch.full((cfg.knots, cfg.z_channels), 24.0 / INDEX_UNIT))
         for gain, sign in ((self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)):
             lambdas = self.slope(torch.linspace(0, 1, cfg.knots))
@@ -247,7 +247,8 @@ class Codec(nn.Module):
             nn.init.zeros_(self.synthesis.shortcut.bias)  # type: ignore[arg-type]
         knots = torch.linspace(0, 1, self.cfg.knots)
         step = (STEP_SQUARED_TIMES_LAMBDA / self.slope(knots)).sqrt()
-        deviation = energies.sqrt()[None, :] / step[:, None]
+        # A Laplace distribution's standard deviation is the square root of 2 times its scale.
+        deviation = (energies / 2).sqrt()[None, :] / step[:, None]
         table = torch.tensor([scale_of_index(i) for i in range(SCALE_COUNT)]).log()
         index = (deviation.log() - table[0]) / (table[1] - table[0])
         last = self.scale_decoder.layers[-1]
@@ -258,26 +259,21 @@ def noisy(x: Tensor) -> Tensor:
     return x + torch.rand_like(x) - 0.5
 
 
-# The shape behind every scale: a normal distribution with a share of wider ones, since scales
-# that are predicted in one shot leave heavier tails than the normal's.
-MIXTURE = ((0.9, 1.0), (0.1, 2.5))
-
-
 def symbol_bits(symbols: Tensor, scale_index: Tensor) -> Tensor:
-    """Bits of each (noisy) symbol under the distribution that its scale index names."""
+    """Bits of each (noisy) symbol: the mass of a Laplace distribution within half a unit of it.
+
+    Measured on a trained model, Laplace's tails fit scales that are predicted in one shot 0.5 %
+    better than the normal distribution's, mixed with a wider one to its own best.
+    """
     low = math.log(scale_of_index(0))
     ratio = math.log(scale_of_index(1)) - low
     scale = torch.exp(low + ratio * scale_index)
     distance = symbols.abs()
-    probability = torch.zeros_like(distance)
-    for weight, width in MIXTURE:
-        unit = 1.0 / (scale * (width * 2**0.5))
-        upper = torch.erfc((distance - 0.5) * unit)
-        lower = torch.erfc((distance + 0.5) * unit)
-        probability = probability + 0.5 * weight * (upper - lower)
-    # Far in the tail erfc underflows; a slope there still pulls symbols back.
-    bits = -torch.log2(probability.clamp_min(1e-7))
-    return bits + F.relu(distance / scale - 12.0) * 0.1
+    # Beyond half a unit in the logarithm, where the mass itself would underflow.
+    beyond = (distance - 0.5) / scale - torch.log(0.5 * -torch.expm1(-1 / scale))
+    inside = distance.clamp_max(0.5)
+    middle = 1 - 0.5 * (torch.exp((inside - 0.5) / scale) + torch.exp((-inside - 0.5) / scale))
+    return torch.where(distance < 0.5, -middle.clamp_min(1e-9).log(), beyond) / math.log(2)
 
 
 def draw_levels(batch: int, generator: torch.Generator) -> Tensor:
