@@ -80,7 +80,8 @@ def test_tiles_without_modes_have_the_level_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "count"), [(1, 1, 1), (504, 568, 1), (569, 568, 2), (1072, 569, 4), (1073, 569, 6)]
+    ("width", "height", "count"),
+    [(1, 1, 1), (504, 568, 1), (569, 568, 2), (1072, 569, 4), (1073, 569, 6)],
 )
 def test_number_of_tiles(width: int, height: int, count: int) -> None:
     data = a_file(width=width, height=height, tiles=[b"x"] * count)

@@ -183,7 +183,9 @@ class _Run:
             self.step += 1
             bar.update()
             minutes = (time.monotonic() - start) / 60
-            last = self.step == total or self._any(minutes > options.max_minutes or bool(self.asked_to_stop))
+            last = self.step == total or self._any(
+                minutes > options.max_minutes or bool(self.asked_to_stop)
+            )
             if self.step % 20 == 0 or last:
                 bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()})
                 if writer:

@@ -1,0 +1,182 @@
+"""Time and memory of encoding and decoding one photo, stage by stage, beside other codecs.
+
+    python benchmarks/speed.py PHOTO [--threads N] [--quality Q] [--repeats R]
+
+Codecs take turns in one run, so that a busy machine slows all of them alike; medians. The peak of
+memory (Linux) is that of a fresh process that does one thing, its result included, less what it
+held before, the photo or the file included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, features
+
+import picocodec
+from picocodec.codec import tiles
+from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.encoder import coded_indices
+from picocodec.codec.networks import DEFAULT_MODEL, load_model
+from picocodec.codec.rate import level_of_quality
+
+Pixels = np.ndarray
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, stage: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float], float, float]:
+    """Seconds of each stage over all tiles, and the shares of y that are coded and not zero."""
+    model, level, watch = load_model(DEFAULT_MODEL, threads), level_of_quality(quality), Stopwatch()
+    out = np.empty_like(rgb)
+    coded_count = nonzero = total = 0
+    for tile in tiles.layout(rgb.shape[1], rgb.shape[0]):
+        with watch.time("encode: cut"):
+            canvas = tiles.cut(rgb, tile)
+        with watch.time("encode: analysis"):
+            y, z_float = model.analyse(canvas, level)
+        z = np.rint(z_float[0]).astype(np.int32)
+        with watch.time("encode: scale decoder"):
+            indices = coded_indices(model, tile, z, level)
+        with watch.time("encode: context model"):
+            coded = indices >= model.skip_below
+            symbols = model.quantise(y, z, coded, level)
+        with watch.time("encode: entropy coding"):
+            groups = [(z, model.z_indices(level, tile.z_shape)), (symbols, indices)]
+            payload = model.coder.encode(groups)
+        coded_count += int(coded.sum())
+        nonzero += int(np.count_nonzero(symbols))
+        total += symbols.size
+        with watch.time("decode: entropy coding and scale decoder"):
+            z, symbols = decode_symbols(model, payload, tile, level)
+        with watch.time("decode: context model and synthesis"):
+            pixels = model.synthesise(symbols, z, level)
+        with watch.time("decode: paste"):
+            tiles.paste(out, tile, pixels)
+    return watch.seconds, coded_count / total, nonzero / total
+
+
+def peers(quality: float, threads: int) -> dict[str, tuple[Callable, Callable]]:
+    """Name to (image -> bytes, bytes -> pixels)."""
+
+    def pillow(codec: str, **options: object) -> tuple[Callable, Callable]:
+        def encode(image: Image.Image) -> bytes:
+            buffer = io.BytesIO()
+            image.save(buffer, codec, **options)
+            return buffer.getvalue()
+
+        def decode(data: bytes) -> Pixels:
+            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+        return encode, decode
+
+    found: dict[str, tuple[Callable, Callable]] = {
+        "picocodec": (
+            lambda image: picocodec.encode(image, quality=quality, threads=threads),
+            lambda data: picocodec.decode(data, threads=threads),
+        ),
+        "JPEG 4:2:0, q 75": pillow("JPEG", quality=75, optimize=True),
+        "WebP method 4, q 75": pillow("WEBP", quality=75, method=4),
+    }
+    if features.check("avif"):
+        found["AVIF 4:4:4 speed 6, q 60"] = pillow(
+            "AVIF", quality=60, speed=6, subsampling="4:4:4", max_threads=threads
+        )
+    return found
+
+
+def peak_memory(work: Callable[[], object]) -> tuple[float, object]:
+    """Megabytes that `work` adds to the peak of a process forked for it alone; its result."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_measure, args=(work, sender))
+    child.start()
+    answer = receiver.recv()
+    child.join()
+    return answer
+
+
+def _measure(work: Callable[[], object], sender) -> None:
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    result = work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    sender.send(((peak - before) / 1e6, result))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quality", type=float, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    with Image.open(args.photo) as opened:
+        image = Image.fromarray(np.asarray(opened.convert("RGB")))
+    rgb = np.asarray(image)
+    megapixels = image.width * image.height / 1e6
+    codecs = peers(args.quality, args.threads)
+
+    memory: dict[str, tuple[float, float]] = {}
+    encoded: dict[str, bytes] = {}
+    for name, (encode, decode) in codecs.items():  # before anything is loaded into this process
+        encode_peak, encoded[name] = peak_memory(partial(encode, image))
+        memory[name] = encode_peak, peak_memory(partial(decode, encoded[name]))[0]
+    timings: dict[str, list[tuple[float, float]]] = {name: [] for name in codecs}
+    by_stage: list[dict[str, float]] = []
+    for _ in range(args.repeats):
+        for name, (encode, decode) in codecs.items():
+            start = time.perf_counter()
+            data = encode(image)
+            middle = time.perf_counter()
+            decode(data)
+            timings[name].append((middle - start, time.perf_counter() - middle))
+        seconds, coded, nonzero = stages(rgb, args.quality, args.threads)
+        by_stage.append(seconds)
+
+    print(
+        f"{args.photo.name}, {image.width}x{image.height} ({megapixels:.1f} megapixels), "
+        f"{args.threads} thread(s), medians of {args.repeats}\n"
+    )
+    print("| codec | bytes | encode s | decode s | encode MB | decode MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, runs in timings.items():
+        encode_s, decode_s = (statistics.median(column) for column in zip(*runs, strict=True))
+        print(
+            f"| {name} | {len(encoded[name])} | {encode_s:.2f} | {decode_s:.2f} "
+            f"| {memory[name][0]:.0f} | {memory[name][1]:.0f} |"
+        )
+    print(f"\n| stage (picocodec, quality {args.quality:g}) | s | share |\n| --- | --- | --- |")
+    for direction in ("encode", "decode"):
+        rows = {
+            stage: statistics.median(run[stage] for run in by_stage)
+            for stage in by_stage[0]
+            if stage.startswith(direction)
+        }
+        for stage, seconds_ in rows.items():
+            print(f"| {stage} | {seconds_:.2f} | {seconds_ / sum(rows.values()):.0%} |")
+    print(
+        f"\nOf all elements of y, {coded:.1%} are coded, {1 - coded:.1%} skipped; "
+        f"{nonzero:.1%} are not zero."
+    )
+
+
+if __name__ == "__main__":
+    main()
