@@ -1,55 +1,14 @@
-"""Shared by all tests: a tiny codec, exported once, and pictures with something in them."""
+"""Shared by all tests: the tiny codec, exported once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
+from tiny import tiny_codec
 
 from picocodec.codec.networks import Model
 from picolab.export import export_model
-from picolab.networks.codec import Codec
-from picolab.networks.config import CodecConfig
-
-TINY = CodecConfig(
-    name="tiny",
-    y_channels=24,
-    z_channels=8,
-    encoder_channels_8=8,
-    encoder_blocks_8=1,
-    encoder_channels_16=16,
-    encoder_blocks_16=1,
-    hyper_channels=8,
-    hyper_blocks=1,
-    scale_channels=8,
-    context_channels=8,
-    context_blocks=1,
-    decoder_channels_16=16,
-    decoder_blocks_16=1,
-    decoder_channels_8=8,
-    decoder_blocks_8=1,
-    decoder_channels_4=8,
-    decoder_blocks_4=1,
-    knots=3,
-)
-
-
-def tiny_codec(seed: int = 0) -> Codec:
-    """Random weights everywhere, the zero-initialised layers and all scales included."""
-    torch.manual_seed(seed)
-    codec = Codec(TINY)
-    generator = torch.Generator().manual_seed(seed)
-    basis = torch.linalg.qr(torch.randn(768, TINY.y_channels, generator=generator))[0].t()
-    codec.initialise_from_components(basis.contiguous(), torch.full((TINY.y_channels,), 0.3))
-    with torch.no_grad():
-        for parameter in codec.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-        last = codec.scale_decoder.layers[-1].weight
-        last += 0.4 * torch.randn(last.shape, generator=generator)
-    return codec
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +19,3 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(model_folder: Path) -> Model:
     return Model(model_folder, threads=1)
-
-
-def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Smooth colours, edges and a little grain, `[H, W, 3]`."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    waves = [np.sin(x / rng.uniform(5, 60) + y / rng.uniform(5, 60) + k) for k in range(3)]
-    picture = 128 + 60 * np.stack(waves, 2) + 40 * ((x // 37 + y // 23) % 2)[:, :, None]
-    return (picture + rng.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import photo
+from tiny import photo
 
 from picocodec.codec import decoder, encoder, networks
 from picocodec.codec.decoder import decode_picture

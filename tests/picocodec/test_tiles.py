@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import photo
+from tiny import photo
 
 from picocodec.codec import tiles
 from picocodec.codec.tiles import MARGIN

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import TINY, tiny_codec
+from tiny import TINY, tiny_codec
 
 from picocodec.format.tables import scale_of_index
 from picolab.networks.codec import GRID_ORDER, Codec, draw_levels, grid_cells, symbol_bits

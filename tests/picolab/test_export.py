@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import TINY, tiny_codec
 from onnx import numpy_helper
+from tiny import TINY, tiny_codec
 
 from picocodec.codec.networks import Model
 from picolab import export

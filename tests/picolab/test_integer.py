@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, tiny_codec
+from tiny import TINY, tiny_codec
 
 from picocodec.codec import scale_decoder
 from picocodec.codec.networks import Model

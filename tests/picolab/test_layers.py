@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_codec
+from tiny import tiny_codec
 from torch import Tensor, nn
 
 from picolab.networks.layers import (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, photo
 from PIL import Image
+from tiny import TINY, photo
 
 from picolab.data.images import load_tiles, principal_components
 from picolab.networks.config import config_to_dict
