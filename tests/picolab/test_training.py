@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(recipe: Recipe, tmp_path: P
     assert differing == []
 
 
-def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    phase = replace(recipe.phases[0], steps=40)
-    longer = replace(recipe, phases=(phase,), validate_every=1000)
+@pytest.mark.parametrize("optimiser", ["soap", "adamw"])
+def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path, optimiser: str) -> None:
+    """From random weights, without the head start of principal components."""
+    config = replace(TINY, shortcut=False)
+    recipe = replace(recipe, config=config, optimiser=optimiser, validate_every=1000)
+    phase = replace(recipe.phases[0], steps=30)
     first = train(replace(recipe, phases=(replace(phase, steps=1),)), options(tmp_path / "a"))
-    last = train(longer, options(tmp_path / "b"))
-    assert last["validation"] < 0.97 * first["validation"]
+    last = train(replace(recipe, phases=(phase,)), options(tmp_path / "b"))
+    assert last["validation"] < 0.7 * first["validation"]
 
 
 def test_dry_run_exercises_every_phase_and_keeps_nothing(recipe: Recipe, tmp_path: Path) -> None:
@@ -96,16 +98,12 @@ def test_dry_run_exercises_every_phase_and_keeps_nothing(recipe: Recipe, tmp_pat
 
 
 def test_a_run_folder_belongs_to_one_recipe(recipe: Recipe, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     train(recipe, options(tmp_path / "run", max_minutes=0))
     with pytest.raises(ValueError, match="belongs to recipe 'tiny-test'"):
         train(replace(recipe, name="other"), options(tmp_path / "run"))
 
 
 def test_another_run_can_start_from_the_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     train(recipe, options(tmp_path / "first"))
     phase = replace(recipe.phases[0], steps=1, learning_rate=0.0, final_learning_rate=0.0)
     init = str(tmp_path / "first" / "checkpoint")

@@ -53,7 +53,8 @@ class SOAP(torch.optim.Optimizer):
                     cover = _outer(matrix, side)
                     state[f"cover{side}"] = cover
                     basis = torch.linalg.eigh(_regular(cover))[1].flip(1)
-                    state[f"basis{side}"] = basis.where(basis.abs() > 1e-12, 0.0)
+                    # Without numbers so small that processors multiply them slowly.
+                    state[f"basis{side}"] = basis.where(basis.abs() > 1e-12, 0.0).contiguous()
         state["step"] += 1
         count = state["step"].item()
 
@@ -101,5 +102,6 @@ def _refresh(state: dict[str, Tensor], side: int) -> None:
     cover, basis = _regular(state[f"cover{side}"]), state[f"basis{side}"]
     product = cover @ basis
     order = (basis * product).sum(0).argsort(descending=True)
-    state[f"basis{side}"] = torch.linalg.qr(product[:, order])[0]
+    # Contiguous, as it comes back from a checkpoint: products round by the layout of their factors.
+    state[f"basis{side}"] = torch.linalg.qr(product[:, order])[0].contiguous()
     state["square"] = state["square"].index_select(side, order)
