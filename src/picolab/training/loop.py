@@ -179,7 +179,7 @@ class _Run:
         figures: dict[str, float] = {}
         while self.step < total:
             at = self.step if not options.dry_run else self._dry_step()
-            figures = self.train_step(*phase_at(recipe, at))
+            measured = self.train_step(*phase_at(recipe, at))
             self.step += 1
             bar.update()
             minutes = (time.monotonic() - start) / 60
@@ -187,10 +187,10 @@ class _Run:
                 minutes > options.max_minutes or bool(self.asked_to_stop)
             )
             if self.step % 20 == 0 or last:
-                bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()})
+                bar.set_postfix({k: f"{v.item():.4g}" for k, v in measured.items()})
                 if writer:
-                    for key, value in figures.items():
-                        writer.add_scalar(f"train/{key}", value, self.step)
+                    for key, value in measured.items():
+                        writer.add_scalar(f"train/{key}", value.item(), self.step)
             if self.step % recipe.validate_every == 0 or last:
                 figures = self.validate(writer)
             if not options.dry_run and (
@@ -223,7 +223,8 @@ class _Run:
             return nullcontext()
         return torch.autocast(self.options.device.type, torch.bfloat16)
 
-    def train_step(self, phase: Phase, learning_rate: float) -> dict[str, float]:
+    def train_step(self, phase: Phase, learning_rate: float) -> dict[str, Tensor]:
+        """One step; its figures stay on the device, since reading them would wait for it."""
         device = self.options.device
         batch = max(phase.batch // self.world, 1)
         x = self.tiles.crops(batch, phase.crop, self.generator)
@@ -240,20 +241,19 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.codec.parameters(), self.recipe.clip)
-        figures = {
-            "loss": loss.item(),
-            "bpp_y": bpp_y.mean().item(),
-            "bpp_z": bpp_z.mean().item(),
-            "psnr": psnr(mse.detach()).mean().item(),
-            "norm": norm.item(),
-        }
         # One bad batch must not spoil the weights; the norm is common to all processes.
-        if math.isfinite(figures["norm"]):
+        if torch.isfinite(norm):
             self.optimiser.step()
             decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
             state = self.codec.state_dict()
             torch._foreach_lerp_(list(self.ema.values()), list(state.values()), 1 - decay)
-        return figures
+        return {
+            "loss": loss.detach(),
+            "bpp_y": bpp_y.detach().mean(),
+            "bpp_z": bpp_z.detach().mean(),
+            "psnr": psnr(mse.detach()).mean(),
+            "norm": norm,
+        }
 
     @torch.no_grad()
     def validate(self, writer: Any) -> dict[str, float]:

@@ -12,11 +12,11 @@ from PIL import Image, features
 
 from picolab.evaluation.peers.protocol import Picture, Unavailable, require
 
-JPEG_QUALITIES = (3, 6, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
-WEBP_QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
-JXL_QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
-AVIF_QUALITIES = (1, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90)
-HEIC_QUALITIES = (1, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80)
+JPEG_QUALITIES = (3, 6, 10, 20, 30, 50, 70, 90)
+WEBP_QUALITIES = (1, 10, 20, 40, 60, 80, 90)
+JXL_QUALITIES = (1, 10, 20, 40, 60, 80, 90)
+AVIF_QUALITIES = (5, 10, 20, 30, 50, 70, 80)
+HEIC_QUALITIES = (5, 10, 20, 30, 50, 70, 80)
 
 
 class PillowCodec:

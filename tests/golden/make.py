@@ -1,0 +1,61 @@
+"""Write a release's golden files: run once for each released model, never again for the same.
+
+    python tests/golden/make.py MODEL        # such as small.v0
+
+For each case: NAME.pico, NAME.png (what it decoded to) and NAME.sha256 (of its symbols).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+TESTS = Path(__file__).parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "picocodec")]
+
+from test_golden import symbols_digest  # noqa: E402
+from tiny import photo  # noqa: E402
+
+from picocodec.codec.decoder import decode_picture  # noqa: E402
+from picocodec.codec.encoder import encode_picture  # noqa: E402
+from picocodec.image import Picture, to_pillow  # noqa: E402
+
+FOLDER = Path(__file__).parent
+
+
+def cases() -> dict[str, tuple[Picture, int]]:
+    """Name to picture and level."""
+    rgb = photo(90, 130)
+    gray = np.repeat(photo(40, 33)[:, :, :1], 3, axis=2)
+    alpha = photo(24, 50, seed=3)[:, :, 0]
+    return {
+        "photo-low": (Picture(rgb), 50),
+        "photo-middle": (Picture(rgb), 500),
+        "photo-high": (Picture(rgb), 1000),
+        "one-pixel": (Picture(rgb[:1, :1].copy()), 300),
+        "two-tiles": (Picture(photo(17, 600)), 400),
+        "gray": (Picture(gray, gray=True), 600),
+        "alpha-and-metadata": (
+            Picture(photo(24, 50), alpha=alpha, icc=b"profile", exif=b"MM\0*", xmp=b"<x/>"),
+            700,
+        ),
+    }
+
+
+def main() -> None:
+    model = sys.argv[1]
+    for name, (picture, level) in cases().items():
+        path = FOLDER / model / f"{name}.pico"
+        if path.exists():
+            sys.exit(f"{path} exists: what a release wrote is never replaced")
+        path.parent.mkdir(exist_ok=True)
+        data = encode_picture(picture, level, model, threads=1)
+        path.write_bytes(data)
+        to_pillow(decode_picture(data, threads=1)).save(path.with_suffix(".png"), optimize=True)
+        path.with_suffix(".sha256").write_text(symbols_digest(data) + "\n")
+
+
+if __name__ == "__main__":
+    main()
