@@ -8,11 +8,15 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from tiny import TINY, tiny_codec
+from tiny import TINY, photo, tiny_codec
 
+from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.encoder import encode_tile
 from picocodec.codec.networks import Model
+from picocodec.codec.tiles import layout, paste
 from picolab import export
 from picolab.networks.codec import Codec
+from picolab.networks.config import read_config
 
 
 def test_exported_networks_compute_what_pytorch_does(model: Model) -> None:
@@ -74,3 +78,28 @@ def test_a_model_without_the_shortcut_exports_too(tmp_path: Path) -> None:
     assert folder.name == "plain.v2"
     description = (folder / "model.toml").read_text()
     assert 'recipe = "none"' in description and "version = 2" in description
+
+
+@pytest.mark.parametrize("name", ["small", "base"])
+def test_released_configurations_train_a_step_fold_export_and_run(
+    name: str, tmp_path: Path
+) -> None:
+    config = read_config(f"configs/{name}.toml")
+    torch.manual_seed(0)
+    codec = Codec(config)
+    basis = torch.linalg.qr(torch.randn(768, config.y_channels))[0].t().contiguous()
+    codec.initialise_from_components(basis, torch.full((config.y_channels,), 0.1))
+    optimiser = torch.optim.AdamW(codec.parameters(), lr=1e-3)
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([0.2, 0.8])
+    coded = codec(x, level)
+    loss = (coded.bits_y + coded.bits_z).mean() / 64**2 + (coded.picture - x).square().mean()
+    loss.backward()
+    optimiser.step()
+    model = Model(export.export_model(codec, tmp_path, name, 3, {}), threads=1)
+    rgb = photo(60, 80)
+    tile = layout(80, 60)[0]
+    payload = encode_tile(model, rgb, tile, 900)
+    z, symbols = decode_symbols(model, payload, tile, 900)
+    out = np.zeros_like(rgb)
+    paste(out, tile, model.synthesise(symbols, z, 900))
+    assert len(payload) > 100 and out.std() > 10
