@@ -11,7 +11,7 @@ from picolab.evaluation.peers.protocol import Picture, Unavailable, require
 class Pico:
     name = "picocodec"
     settings = "picocodec.encode(image, quality={rate})"
-    rates: tuple[float, ...] = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    rates: tuple[float, ...] = (0, 15, 30, 45, 60, 75, 90)
     extension = ".pico"
 
     def __init__(self) -> None:
