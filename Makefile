@@ -2,6 +2,15 @@
 # make test   everything that must hold, with lint and types
 PYTHON ?= python3
 
+# Tests that need weights of other networks or evaluation photos run where these are found.
+SHARED ?= ../shared
+ifneq ($(wildcard $(SHARED)/weights),)
+export PICOLAB_WEIGHTS ?= $(abspath $(SHARED)/weights)
+endif
+ifneq ($(wildcard $(SHARED)/data/eval),)
+export PICOLAB_EVAL ?= $(abspath $(SHARED)/data/eval)
+endif
+
 .PHONY: demo test clean
 
 .venv-demo/ready: pyproject.toml
@@ -18,6 +27,8 @@ demo: .venv-demo/ready
 	touch $@
 
 test: .venv-test/ready
+	@echo "weights of metrics: $${PICOLAB_WEIGHTS:-none, their tests are skipped}"
+	@echo "evaluation photos: $${PICOLAB_EVAL:-none, their tests are skipped}"
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy

@@ -1,0 +1,48 @@
+"""The released model on photographs: those in examples/, and Kodak's where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import picocodec
+from picocodec.codec import scale_decoder, tiles
+from picocodec.codec.networks import DEFAULT_MODEL, load_model
+from picocodec.codec.scale_decoder import level_bin
+
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
+KODAK = Path(os.environ.get("PICOLAB_EVAL", "not-set")) / "kodak"
+PATHS = [*sorted(PHOTOS.glob("*.png")), *(KODAK / f"{n}.png" for n in (4, 13, 20))]
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def rgb(request: pytest.FixtureRequest) -> np.ndarray:
+    path: Path = request.param
+    if not path.exists():
+        pytest.skip("set PICOLAB_EVAL to a folder with the Kodak photos in kodak/")
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def test_scale_decoders_agree_on_the_z_of_photos(rgb: np.ndarray) -> None:
+    model = load_model(DEFAULT_MODEL, threads=1)
+    tile = tiles.layout(rgb.shape[1], rgb.shape[0])[0]
+    for level in (0, 350, 1000):
+        z = np.rint(model.analyse(tiles.cut(rgb, tile), level)[1][0]).astype(np.int32)
+        reference = scale_decoder.decode(model.integer_layers, z, level_bin(level / 1000))
+        assert z.any() and np.array_equal(model.y_indices(z, level), reference)
+
+
+def test_more_quality_is_more_bytes_and_less_error(rgb: np.ndarray) -> None:
+    sizes, errors = [], []
+    for quality in (0, 20, 40, 60, 80, 100):
+        data = picocodec.encode(rgb, quality=quality, threads=1)
+        sizes.append(len(data))
+        errors.append(np.square(picocodec.decode(data, threads=1).astype(float) - rgb).mean())
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    bpp = 8 * sizes[3] / rgb[:, :, 0].size
+    assert 0.2 < bpp < 2.0 and errors[3] < 120
