@@ -39,6 +39,13 @@ class Dense311(nn.Module):
         return x + self.narrow(self.act(self.widen(self.spatial(x))))
 
 
+def unshuffled(in_channels: int, out_channels: int, factor: int) -> nn.Module:
+    """What HaarDown would be if it did not fold to a strided convolution."""
+    return nn.Sequential(
+        nn.PixelUnshuffle(factor), nn.Conv2d(in_channels * factor**2, out_channels, 1)
+    )
+
+
 def variants() -> list[tuple[str, int, int, nn.Module]]:
     """Name, reduction of the resolution, input channels, module."""
     rows: list[tuple[str, int, int, nn.Module]] = []
@@ -51,7 +58,9 @@ def variants() -> list[tuple[str, int, int, nn.Module]]:
         rows.append((f"dense 3x3 {c} to {c // 2}, 1x1, 1x1", reduction, c, Dense311(c)))
     rows += [
         ("stem 3 to 128: Haar x3, 1x1", 1, 3, HaarDown(3, 128, levels=3)),
+        ("the same, unshuffling pixels first", 1, 3, unshuffled(3, 128, 8)),
         ("down 128 to 256: Haar, 1x1", 8, 128, HaarDown(128, 256)),
+        ("the same, unshuffling pixels first", 8, 128, unshuffled(128, 256, 2)),
         ("up 256 to 96: 1x1, Haar", 16, 256, HaarUp(256, 96)),
         ("up 96 to 32: 1x1, Haar", 8, 96, HaarUp(96, 32)),
         ("head 32 to 3 at 1/4: 3x3, Haar x2", 4, 32, HaarUp(32, 3, kernel=3, levels=2)),
