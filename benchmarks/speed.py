@@ -26,7 +26,6 @@ from PIL import Image, features
 import picocodec
 from picocodec.codec import tiles
 from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.encoder import coded_indices
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.rate import level_of_quality
 
@@ -56,7 +55,7 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
             y, z_float = model.analyse(canvas, level)
         z = np.rint(z_float[0]).astype(np.int32)
         with watch.time("encode: scale decoder"):
-            indices = coded_indices(model, tile, z, level)
+            indices = model.y_indices_of_tile(tile, z, level)
         with watch.time("encode: context model"):
             coded = indices >= model.skip_below
             symbols = model.quantise(y, z, coded, level)

@@ -46,7 +46,7 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
         help="more is better and larger (default: %(default)g)",
     )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     pairs = _pairs(parser, args, ".pico", lambda name: name.lower().endswith(".pico"))
 
     def convert(source: str, out: BinaryIO) -> str:
@@ -75,7 +75,7 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         metavar="EXT",
         help=f"of the output, unless its name tells: {', '.join(image.FORMATS)} (default: png)",
     )
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     suffix = f".{args.format or 'png'}"
     pairs = _pairs(parser, args, suffix, lambda name: not name.lower().endswith(".pico"))
     target = pairs[0][1]
@@ -103,7 +103,7 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE", help='"-" is standard input')
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     failed = False
     for name in args.files:
         try:

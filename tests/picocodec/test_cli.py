@@ -1,5 +1,6 @@
 """picoenc, picodec and picoinfo as people use them: files, streams, messages, exit codes."""
 
+import io
 import json
 import os
 import stat
@@ -359,3 +360,16 @@ def test_version_and_help(capsys, function):
         assert caught.value.code == 0
         out = capsys.readouterr().out
         assert (picocodec.__version__ in out) if option == "-V" else ("usage" in out)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-", "--format", "png", "-"], ["--format", "png", "-", "-"]]
+)
+def test_options_may_stand_between_the_names(arguments: list[str]) -> None:
+    data = picocodec.encode(np.full((9, 12, 3), 128, np.uint8))
+    code = "import sys; from picocodec.cli import picodec; sys.exit(picodec())"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert image.format == "PNG" and image.size == (12, 9)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from tiny import TINY, tiny_codec
 
 from picocodec.format.tables import scale_of_index
 from picolab.networks.codec import GRID_ORDER, Codec, draw_levels, grid_cells, symbol_bits
-from picolab.networks.config import config_from_dict, config_to_dict, read_config
+from picolab.networks.config import config_from_dict, read_config
 from picolab.networks.cost import multiply_accumulates
 
 
@@ -122,7 +123,7 @@ def test_released_configurations_keep_their_budgets(
 
 
 def test_configuration_survives_a_round_trip() -> None:
-    assert config_from_dict(config_to_dict(TINY), "here") == TINY
+    assert config_from_dict(asdict(TINY), "here") == TINY
 
 
 @pytest.mark.parametrize(
@@ -137,4 +138,4 @@ def test_configuration_survives_a_round_trip() -> None:
 )
 def test_configuration_errors_name_the_key(key: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        config_from_dict(config_to_dict(TINY) | {key: value}, "here")
+        config_from_dict(asdict(TINY) | {key: value}, "here")

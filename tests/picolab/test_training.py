@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from PIL import Image
 from tiny import TINY, photo
 
 from picolab.data.images import load_tiles, principal_components
-from picolab.networks.config import config_to_dict
 from picolab.training.checkpoint import load_checkpoint, save_checkpoint
 from picolab.training.loop import Options, phase_at, train
 from picolab.training.recipe import Recipe, read_recipe
@@ -55,7 +54,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setenv("TEST_PICTURES", str(pictures))
     (tmp_path / "tiny.toml").write_text(
-        "\n".join(f"{k} = {json.dumps(v)}" for k, v in config_to_dict(TINY).items())
+        "\n".join(f"{k} = {json.dumps(v)}" for k, v in asdict(TINY).items())
     )
     (tmp_path / "recipe.toml").write_text(RECIPE)
     return read_recipe(tmp_path / "recipe.toml")

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import tiles
-from picocodec.codec.encoder import coded_indices
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
 from picocodec.codec.tiles import Tile
@@ -65,6 +64,6 @@ def decode_symbols(model: Model, payload: bytes, tile: Tile, level: int) -> tupl
     """
     reader = model.coder.reader(payload)
     z = reader.read(model.z_indices(level, tile.z_shape))
-    symbols = reader.read(coded_indices(model, tile, z, level))
+    symbols = reader.read(model.y_indices_of_tile(tile, z, level))
     reader.finish()
     return z, symbols

@@ -52,16 +52,7 @@ def encode_tile(model: Model, rgb: NDArray[np.uint8], tile: Tile, level: int) ->
     """The entropy-coded data of one tile."""
     y, z_float = model.analyse(tiles.cut(rgb, tile), level)
     z = np.rint(z_float[0]).clip(-Z_LIMIT, Z_LIMIT).astype(np.int32)
-    indices = coded_indices(model, tile, z, level)
+    indices = model.y_indices_of_tile(tile, z, level)
     coded = indices >= model.skip_below
     symbols = model.quantise(y, z, coded, level).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT)
     return model.coder.encode([(z, model.z_indices(level, tile.z_shape)), (symbols, indices)])
-
-
-def coded_indices(model: Model, tile: Tile, z: NDArray[np.int32], level: int) -> NDArray[np.uint8]:
-    """Scale indices of y `[M, H, W]`, zero (hence skipped) beyond the tile and its margin."""
-    indices = model.y_indices(z, level)
-    rows, columns = tile.y_used
-    indices[:, rows:] = 0
-    indices[:, :, columns:] = 0
-    return indices

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from picocodec.codec import scale_decoder
 from picocodec.codec.scale_decoder import IntegerLayer, level_bin
+from picocodec.codec.tiles import Tile
 from picocodec.errors import UnknownModel
 from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
@@ -156,6 +157,14 @@ class Model:
         shifted = (clipped + 128).astype(np.uint8)[None]
         bin_index = np.array(level_bin(level / LEVEL_STEPS), np.int64)
         return self._scale_decoder.run(None, {"z": shifted, "bin": bin_index})[0][0]
+
+    def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:
+        """The same, but zero (hence skipped) beyond the tile and its margin."""
+        indices = self.y_indices(z, level)
+        rows, columns = tile.y_used
+        indices[:, rows:] = 0
+        indices[:, :, columns:] = 0
+        return indices
 
     def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
         y, z = self._analysis.run(None, {"picture": picture, "level": _level(level)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,3 @@ def config_from_dict(values: dict[str, object], where: str) -> CodecConfig:
         return CodecConfig(**values)  # type: ignore[arg-type]
     except TypeError as error:
         raise ValueError(f"{where}: {error}") from None
-
-
-def config_to_dict(config: CodecConfig) -> dict[str, object]:
-    return asdict(config)

@@ -104,7 +104,6 @@ class _Run:
             )
         self.step = 0
         self.asked_to_stop: list[int] = []
-        self.best: dict[str, float] = {}
         self.step_module: nn.Module = self.codec
         if self.world > 1:
             self.step_module = DistributedDataParallel(self.codec)
