@@ -29,6 +29,7 @@ TINY = CodecConfig(
     decoder_channels_4=8,
     decoder_blocks_4=1,
     knots=3,
+    overlap=5,
 )
 
 

@@ -78,16 +78,20 @@ def decode(
     *,
     max_pixels: int = container.MAX_PIXELS,
     threads: int = 0,
+    realism: float | None = None,
 ) -> NDArray[np.uint8]:
     """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
     `[H, W, 4]` or `[H, W, 2]`.
 
-    Raises a `PicoError` that says what is wrong with the file, `LimitExceeded` for more than
-    `max_pixels`, `TypeError` for anything but bytes.
+    `realism` is 0 (the closest pixels) to 1 (the most convincing texture); None is what the file
+    recommends, or else the model's default. Raises a `PicoError` that says what is wrong with the
+    file, `LimitExceeded` for more than `max_pixels`, `TypeError` for anything but bytes,
+    `ValueError` for realism out of range.
     """
     from picocodec.codec.decoder import decode_picture
 
-    return images.to_array(decode_picture(_bytes(data), max_pixels, threads))
+    at = None if realism is None else checked_realism(realism)
+    return images.to_array(decode_picture(_bytes(data), max_pixels, threads, realism=at))
 
 
 def read_info(data: bytes | bytearray | memoryview) -> Info:
@@ -125,6 +129,13 @@ def checked_quality(quality: object) -> float:
     if isinstance(quality, int | float | np.integer | np.floating) and 0 <= quality <= 100:
         return float(quality)
     raise ValueError(f"quality must be a number from 0 to 100, not {quality!r}")
+
+
+def checked_realism(realism: object) -> float:
+    """`realism` as a number; raises `ValueError` unless it is one from 0 to 1."""
+    if isinstance(realism, int | float | np.integer | np.floating) and 0 <= realism <= 1:
+        return float(realism)
+    raise ValueError(f"realism must be a number from 0 to 1, not {realism!r}")
 
 
 def _bytes(data: object) -> bytes:

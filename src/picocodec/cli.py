@@ -20,7 +20,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from picocodec import __version__, image
-from picocodec.api import Info, checked_quality, read_info
+from picocodec.api import Info, checked_quality, checked_realism, read_info
 from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality
 from picocodec.errors import PicoError, UnsupportedImage
 from picocodec.format import container
@@ -75,6 +75,13 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         metavar="EXT",
         help=f"of the output, unless its name tells: {', '.join(image.FORMATS)} (default: png)",
     )
+    parser.add_argument(
+        "--realism",
+        type=_realism,
+        metavar="R",
+        help="0: the closest pixels, 1: the most convincing texture (default: what the file or "
+        "its model recommends)",
+    )
     args = parser.parse_intermixed_args(argv)
     suffix = f".{args.format or 'png'}"
     pairs = _pairs(parser, args, suffix, lambda name: not name.lower().endswith(".pico"))
@@ -88,7 +95,8 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         from picocodec.codec.decoder import decode_picture
 
         data = _read(source)
-        picture = decode_picture(data, args.max_pixels, args.threads, _bar(source, args))
+        bar = _bar(source, args)
+        picture = decode_picture(data, args.max_pixels, args.threads, bar, args.realism)
         _strip(picture, args.strip)
         image.write(picture, out, extension)
         text = f"{picture.rgb.shape[1]}x{picture.rgb.shape[0]}"
@@ -149,6 +157,13 @@ def _quality(text: str) -> float:
         return checked_quality(float(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100") from None
+
+
+def _realism(text: str) -> float:
+    try:
+        return checked_realism(float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1") from None
 
 
 def _count(text: str) -> int:

@@ -59,7 +59,11 @@ def export_model(
             ["y", "z", "coded", "level"],
             ["symbols"],
         ),
-        "synthesis": ((y.round(), z, level), ["symbols", "z", "level"], ["picture"]),
+        "synthesis": (
+            (y.round(), z, level, torch.tensor([0.5])),
+            ["symbols", "z", "level", "realism"],
+            ["picture"],
+        ),
     }
     for key, (inputs, input_names, output_names) in samples.items():
         data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
@@ -81,17 +85,17 @@ class _Context(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    """symbols, z, level to the picture: the context model's other half, and the decoder."""
+    """symbols, z, level, realism to the picture: the context model's other half, the decoder."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
         self.decoder, self.model = codec.context_decoder, codec.context_model
         self.synthesis = codec.synthesis
 
-    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
+    def forward(self, symbols: Tensor, z: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         prior = self.decoder(z, level)
         y_hat = self.model(prior, symbols, torch.ones_like(symbols), level, encode=False)[2]
-        return self.synthesis(y_hat, level)
+        return self.synthesis(y_hat, level, realism)
 
 
 def prepare_graphs(codec: Codec) -> dict[str, nn.Module]:
@@ -289,8 +293,9 @@ def check_export(
         # Symbols may flip where y falls between two; so each side decodes the same ones.
         symbols = model.quantise(y.numpy(), z_symbols, indices >= model.skip_below, level)
         inputs = (torch.from_numpy(symbols)[None].float(), z.round(), at)
-        ours_picture = model.synthesise(symbols, z_symbols, level)
-        _compare("picture", graphs["synthesis"](*inputs).numpy(), ours_picture, 2e-3)
+        for realism in (0.0, 1.0):
+            theirs = graphs["synthesis"](*inputs, torch.tensor([realism])).numpy()
+            _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
 
 
 def _compare(what: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], at_most: float):

@@ -88,11 +88,12 @@ def test_folding_the_whole_codec_changes_nothing() -> None:
     codec = tiny_codec().eval()
     x, level = torch.rand(1, 3, 64, 128), torch.tensor([0.4])
     y, z = codec.analysis(x, level)
-    picture = codec.synthesis(y, level)
+    realism = torch.tensor([0.4])
+    picture = codec.synthesis(y, level, realism)
     fold(codec.analysis)
     fold(codec.synthesis)
     torch.testing.assert_close(codec.analysis(x, level), (y, z), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(codec.synthesis(y, level), picture, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(codec.synthesis(y, level, realism), picture, atol=1e-4, rtol=1e-4)
 
 
 def test_gains_are_log_linear_between_knots() -> None:

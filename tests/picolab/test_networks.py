@@ -24,10 +24,30 @@ def test_shapes_and_rates_of_a_training_pass() -> None:
 
 def test_every_parameter_learns() -> None:
     codec = tiny_codec()
-    coded = codec(torch.rand(2, 3, 128, 128), torch.tensor([0.3, 0.7]))
+    coded = codec(torch.rand(2, 3, 128, 128), torch.tensor([0.3, 0.7]), torch.ones(2))
     (coded.picture.square().mean() + (coded.bits_y + coded.bits_z).mean() / 128**2).backward()
     idle = [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
+
+
+def test_overlap_reaches_into_neighbours_and_realism_moves_the_picture() -> None:
+    codec = tiny_codec().eval()
+    codec.synthesis.stem.scale_out.data.zero_()  # the shortcut alone
+    level, realism = torch.tensor([0.5]), torch.zeros(1)
+    y_hat = torch.zeros(1, TINY.y_channels, 3, 3)
+    low, high = y_hat.clone(), y_hat.clone()
+    low[:, 0, 1, 1] = 1.0
+    high[:, -1, 1, 1] = 1.0
+    with torch.no_grad():
+        base = codec.synthesis(y_hat, level, realism)
+        beyond = [codec.synthesis(y, level, realism) - base for y in (low, high)]
+    for change in beyond:
+        change[:, :, 16:32, 16:32] = 0
+    assert beyond[0].abs().max() > 1e-3 and not beyond[1].any()
+    codec = tiny_codec().eval()
+    with torch.no_grad():
+        a, b = (codec.synthesis(low, level, torch.tensor([r])) for r in (0.0, 1.0))
+    assert (a - b).abs().max() > 1e-3
 
 
 def test_decoding_repeats_what_encoding_reconstructed() -> None:
@@ -134,6 +154,7 @@ def test_configuration_survives_a_round_trip() -> None:
         ("y_channels", True, "y_channels"),
         ("decoder_blocks_8", -1, "must not be negative"),
         ("scale_channels", 113, "must be in 1..112"),
+        ("overlap", 25, "at most y_channels"),
     ],
 )
 def test_configuration_errors_name_the_key(key: str, value: object, message: str) -> None:

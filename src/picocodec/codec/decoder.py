@@ -23,10 +23,12 @@ def decode_picture(
     max_pixels: int = container.MAX_PIXELS,
     threads: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    realism: float | None = None,
 ) -> Picture:
     """The picture in a .pico file; raises a `PicoError` for anything that is not one.
 
-    Every checksum is verified before the first network runs.
+    `realism` None is what the file recommends, or else the model's default. Every checksum is
+    verified before the first network runs.
     """
     header = container.read_header(data, max_pixels)
     container.check_size(header, len(data))
@@ -40,6 +42,8 @@ def decode_picture(
         payloads.append(container.tile_data(header, data, i, offset))
         offset += entry.length
     model = load_model_for(header.model, threads)
+    if realism is None:
+        realism = model.realism if header.realism is None else header.realism / 255
     rgb = np.empty((header.height, header.width, 3), np.uint8)
     layout = tiles.layout(header.width, header.height)
     for i, tile in enumerate(layout):
@@ -48,7 +52,7 @@ def decode_picture(
             z, symbols = decode_symbols(model, payloads[i], tile, level)
         except CorruptTile as error:
             raise CorruptTile(f"tile {i}: {error}") from None
-        tiles.paste(rgb, tile, model.synthesise(symbols, z, level))
+        tiles.paste(rgb, tile, model.synthesise(symbols, z, level, realism))
         if progress:
             progress(i + 1, len(layout))
     if header.gray:

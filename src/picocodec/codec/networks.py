@@ -5,7 +5,7 @@ A model is a folder `<name>.v<N>` with
     model.toml             names the other files and their SHA-256
     analysis.onnx          picture, level -> y, z
     context.onnx           y, z, coded, level -> symbols
-    synthesis.onnx         symbols, z, level -> picture
+    synthesis.onnx         symbols, z, level, realism -> picture
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
 
@@ -97,6 +97,8 @@ class Model:
             self._hashes: dict[str, str] = {n: description["sha256"][n] for n in FILES}
             name, version = str(description["name"]), int(description["version"])
             self.skip_below = int(description["skip_below"])
+            # The realism to decode with where neither the user nor the file says one.
+            self.realism = float(description.get("realism", 0.0))
         except (KeyError, TypeError, ValueError) as error:
             raise UnknownModel(f"{folder}/model.toml is damaged: {error!r}") from None
         self.identity = ModelId(name, version, fingerprint(self._hashes)[:4])
@@ -180,14 +182,21 @@ class Model:
         }
         return np.rint(self._context.run(None, feed)[0][0]).astype(np.int32)
 
-    def synthesise(self, symbols: Ints, z: Ints, level: int) -> Float:
-        """The picture, not clamped."""
+    def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
+        """The picture, not clamped. `realism` is ignored by models that were not taught it."""
         feed = {
             "symbols": symbols[None].astype(np.float32),
             "z": z[None].astype(np.float32),
             "level": _level(level),
         }
+        if self.has_dial:
+            feed["realism"] = np.array([realism], np.float32)
         return self._synthesis.run(None, feed)[0]
+
+    @cached_property
+    def has_dial(self) -> bool:
+        """Whether the decoder listens to `realism`."""
+        return any(given.name == "realism" for given in self._synthesis.get_inputs())
 
     @cached_property
     def _analysis(self) -> ort.InferenceSession:

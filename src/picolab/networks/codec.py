@@ -146,7 +146,13 @@ def grid_cells(x: Tensor) -> list[Tensor]:
 
 
 class Synthesis(nn.Module):
-    """y_hat to the picture, not clamped."""
+    """y_hat to the picture, not clamped.
+
+    `realism` `[B]` in [0, 1] moves from the closest pixels to the most convincing texture; the
+    same symbols are read in another way. The linear shortcut gives each position of y its own 16x16
+    block; its first `overlap` channels, the lowest frequencies, reach into the blocks around
+    instead, so that blocks do not show where little else is coded.
+    """
 
     def __init__(self, cfg: CodecConfig) -> None:
         super().__init__()
@@ -160,21 +166,28 @@ class Synthesis(nn.Module):
         )
         self.gain = Gains(cfg.y_channels, k)
         self.stem = ConvScale(cfg.y_channels, c16)
-        self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k)
+        self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k, dial=True)
         self.up8 = HaarUp(c16, c8)
-        self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k)
+        self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k, dial=True)
         self.up4 = HaarUp(c8, c4)
-        self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k)
+        self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k, dial=True)
         self.head = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
         self.shortcut = nn.Conv2d(cfg.y_channels, 3 * PATCH**2, 1) if cfg.shortcut else None
+        self.overlap = None
+        if cfg.overlap:
+            self.overlap = nn.Conv2d(cfg.overlap, 3 * PATCH**2, 3, padding=1, bias=False)
+            nn.init.zeros_(self.overlap.weight)
 
-    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+    def forward(self, y_hat: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         y_hat = y_hat * self.gain(level)[:, :, None, None]
-        h = self.chain16(self.stem(y_hat), level)
-        h = self.chain8(self.up8(h), level)
-        x = self.head(self.chain4(self.up4(h), level))
+        h = self.chain16(self.stem(y_hat), level, realism)
+        h = self.chain8(self.up8(h), level, realism)
+        x = self.head(self.chain4(self.up4(h), level, realism))
         if self.shortcut is not None:
-            x = x + F.pixel_shuffle(self.shortcut(y_hat), PATCH)
+            blocks = self.shortcut(y_hat)
+            if self.overlap is not None:
+                blocks = blocks + self.overlap(y_hat[:, : self.overlap.in_channels])
+            x = x + F.pixel_shuffle(blocks, PATCH)
         return x + 0.5
 
 
@@ -216,10 +229,13 @@ class Codec(nn.Module):
         index = interpolate_knots(self.z_index, binned) * INDEX_UNIT
         return clamp_ste(round_ste(index), 0, SCALE_COUNT - 1)
 
-    def forward(self, x: Tensor, level: Tensor, skip_below: int = 0) -> Coded:
+    def forward(
+        self, x: Tensor, level: Tensor, realism: Tensor | None = None, skip_below: int = 0
+    ) -> Coded:
         """One training pass: additive noise for the rate, rounding for the reconstruction.
 
-        Elements whose scale index is below `skip_below` cost nothing and are not coded.
+        `level` and `realism` `[B]` (None: 0, the closest pixels) are in [0, 1]. Elements
+        whose scale index is below `skip_below` cost nothing and are not coded.
         """
         y, z = self.analysis(x, level)
         y, z = y.float(), z.float()
@@ -230,7 +246,8 @@ class Codec(nn.Module):
         prior = self.context_decoder(z_hat, level)
         t, _, y_hat = self.context_model(prior, y, coded, level, encode=True)
         bits_y = symbol_bits(noisy(t), scale_index) * coded
-        picture = self.synthesis(y_hat, level).float()
+        realism = torch.zeros_like(level) if realism is None else realism
+        picture = self.synthesis(y_hat, level, realism).float()
         return Coded(picture, bits_y.sum((1, 2, 3)), bits_z.sum((1, 2, 3)), scale_index)
 
     @torch.no_grad()

@@ -40,12 +40,18 @@ class CodecConfig:
     lambda_min: float = 24.0  # slope of the rate-distortion loss at level 0 ...
     lambda_max: float = 12000.0  # ... and at level 1: bpp + lambda * MSE, pixels in [0, 1]
     shortcut: bool = True
+    overlap: int = 0  # channels of y whose part of the shortcut overlaps the blocks around
 
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, int) and value < 0:
                 raise ValueError(f"model configuration: {f.name} = {value} must not be negative")
+        if self.overlap > (self.y_channels if self.shortcut else 0):
+            raise ValueError(
+                f"model configuration: overlap = {self.overlap} must be at most y_channels, and 0 "
+                "without the shortcut"
+            )
         # 3x3 sums of the integer network stay exact in 32-bit floats, see integer.py.
         for key in ("z_channels", "scale_channels"):
             if not 1 <= getattr(self, key) <= 112:

@@ -143,18 +143,24 @@ class ConvScale311(nn.Module):
 
 
 class Gains(nn.Module):
-    """Positive channel gains as a function of the level in [0, 1].
+    """Positive channel gains as a function of the level in [0, 1] and, if `dial`, of realism.
 
-    The logarithm of each gain is piecewise linear in the level between `knots` learned values.
-    Returns `[B, C]` for levels `[B]`.
+    The logarithm of each gain is piecewise linear in the level between `knots` learned values;
+    realism in [0, 1] adds its own such table times itself. Returns `[B, C]` for levels and
+    realism `[B]`.
     """
 
-    def __init__(self, channels: int, knots: int) -> None:
+    def __init__(self, channels: int, knots: int, dial: bool = False) -> None:
         super().__init__()
         self.log_gain = nn.Parameter(torch.zeros(knots, channels))
+        self.log_gain_realism = nn.Parameter(torch.zeros(knots, channels)) if dial else None
 
-    def forward(self, level: Tensor) -> Tensor:
-        return torch.exp(interpolate_knots(self.log_gain, level))
+    def forward(self, level: Tensor, realism: Tensor | None = None) -> Tensor:
+        log_gain = interpolate_knots(self.log_gain, level)
+        if self.log_gain_realism is not None and realism is not None:
+            more = interpolate_knots(self.log_gain_realism, level)
+            log_gain = log_gain + realism[:, None] * more
+        return torch.exp(log_gain)
 
 
 def interpolate_knots(table: Tensor, level: Tensor) -> Tensor:
@@ -167,15 +173,17 @@ def interpolate_knots(table: Tensor, level: Tensor) -> Tensor:
 
 class Chain(nn.Module):
     """PICO's CS-Chain: `repeats` ConvScale311 blocks, ended by the learned scale of this
-    resolution, here one gain for each channel and level."""
+    resolution, here one gain for each channel and level, and if `dial` for realism."""
 
-    def __init__(self, channels: int, repeats: int, e: int, f: int, knots: int) -> None:
+    def __init__(
+        self, channels: int, repeats: int, e: int, f: int, knots: int, dial: bool = False
+    ) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(ConvScale311(channels, e, f) for _ in range(repeats)))
-        self.scale = Gains(channels, knots)
+        self.scale = Gains(channels, knots, dial)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        return self.blocks(x) * self.scale(level)[:, :, None, None]
+    def forward(self, x: Tensor, level: Tensor, realism: Tensor | None = None) -> Tensor:
+        return self.blocks(x) * self.scale(level, realism)[:, :, None, None]
 
 
 def _plain_conv(

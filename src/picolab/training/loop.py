@@ -90,7 +90,7 @@ class _Run:
             )
         else:
             saved, _ = load_checkpoint(Path(recipe.init))
-            self.codec.load_state_dict(without_prefix("ema", saved))
+            load_weights(self.codec, without_prefix("ema", saved))
         torch.manual_seed(recipe.seed + self.rank)
         self.codec.to(options.device)
         self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -231,7 +231,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         with self._autocast():
-            coded = self.step_module(x, level, self.recipe.skip_below)
+            coded = self.step_module(x, level, skip_below=self.recipe.skip_below)
         pixels = phase.crop**2
         bpp_y, bpp_z = coded.bits_y / pixels, coded.bits_z / pixels
         mse = (coded.picture - x).square().mean((1, 2, 3))
@@ -269,7 +269,7 @@ class _Run:
             for x in validation_tiles(self.validation, 4 if self.options.dry_run else 24):
                 level = torch.full((1,), value, device=x.device)
                 with self._autocast():
-                    coded = self.codec(x, level, self.recipe.skip_below)
+                    coded = self.codec(x, level, skip_below=self.recipe.skip_below)
                 mse = (coded.picture.clamp(0, 1) - x).square().mean((1, 2, 3))
                 bits = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
                 bpp.append(bits.item())
@@ -289,6 +289,16 @@ class _Run:
         line = " ".join(f"{k}={v:.3f}" for k, v in figures.items())
         tqdm.write(f"step {self.step}: {line}")
         return figures
+
+
+def load_weights(codec: Codec, weights: dict[str, Tensor]) -> None:
+    """Start from another run's weights. What that run did not have yet starts as it was built,
+    and is named; anything else that does not fit raises `RuntimeError`."""
+    fresh = codec.load_state_dict(weights, strict=False)
+    if fresh.unexpected_keys:
+        raise RuntimeError(f"init: the configuration has no {', '.join(fresh.unexpected_keys)}")
+    if fresh.missing_keys:
+        print(f"new in this configuration: {', '.join(fresh.missing_keys)}")
 
 
 def phase_at(recipe: Recipe, step: int) -> tuple[Phase, float]:
