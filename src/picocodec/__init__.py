@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from picocodec import errors
 from picocodec.api import decode, encode, read_info
-from picocodec.errors import PicoError
+from picocodec.errors import DamagedPicture, PicoError
 from picocodec.pillow_plugin import register
 
 __version__ = "0.1.0"
-__all__ = ["PicoError", "decode", "encode", "errors", "read_info"]
+__all__ = ["DamagedPicture", "PicoError", "decode", "encode", "errors", "read_info"]
 
 register()

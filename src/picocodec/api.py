@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from picocodec import image as images
 from picocodec.codec.metadata import read_metadata
 from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
+from picocodec.errors import DamagedPicture, PicoError
 from picocodec.format import container
 
 # The encoder and the decoder are imported where they are called: they bring ONNX Runtime, which
@@ -79,6 +81,7 @@ def decode(
     max_pixels: int = container.MAX_PIXELS,
     threads: int = 0,
     realism: float | None = None,
+    allow_damaged: bool = False,
 ) -> NDArray[np.uint8]:
     """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
     `[H, W, 4]` or `[H, W, 2]`.
@@ -87,11 +90,19 @@ def decode(
     recommends, or else the model's default. Raises a `PicoError` that says what is wrong with the
     file, `LimitExceeded` for more than `max_pixels`, `TypeError` for anything but bytes,
     `ValueError` for realism out of range.
+
+    With `allow_damaged`, tiles that are damaged or missing are concealed from their neighbours,
+    alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only
+    a damaged header still is an error.
     """
     from picocodec.codec.decoder import decode_picture
 
     at = None if realism is None else checked_realism(realism)
-    return images.to_array(decode_picture(_bytes(data), max_pixels, threads, realism=at))
+    damage: list[PicoError] | None = [] if allow_damaged else None
+    picture = decode_picture(_bytes(data), max_pixels, threads, realism=at, damage=damage)
+    if damage:
+        warnings.warn(DamagedPicture(damage), stacklevel=2)
+    return images.to_array(picture)
 
 
 def read_info(data: bytes | bytearray | memoryview) -> Info:

@@ -1,4 +1,5 @@
-"""The commands picoenc, picodec and picoinfo: 0 is success, 1 failure, 2 wrong usage.
+"""The commands picoenc, picodec and picoinfo: 0 is success, 1 failure, 2 wrong usage, 3 a
+picture from a damaged file (picodec --allow-damaged).
 
 Messages go to standard error, so that standard output can carry a picture.
 """
@@ -22,12 +23,13 @@ from PIL import Image
 from picocodec import __version__, image
 from picocodec.api import Info, checked_quality, checked_realism, read_info
 from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality
-from picocodec.errors import PicoError, UnsupportedImage
+from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
 from picocodec.format import container
 from picocodec.image import Picture
 
 STREAM = "-"  # the name of standard input and standard output
 METADATA = ("exif", "xmp", "icc")
+DAMAGED = 3  # pictures were written, but what is damaged in one was concealed
 INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
 
 # Reads the file of the first name and writes to the stream; returns what to report.
@@ -82,6 +84,12 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         help="0: the closest pixels, 1: the most convincing texture (default: what the file or "
         "its model recommends)",
     )
+    parser.add_argument(
+        "--allow-damaged",
+        action="store_true",
+        help="conceal tiles that are damaged or missing, leave out damaged metadata, say so, and "
+        f"exit with {DAMAGED}",
+    )
     args = parser.parse_intermixed_args(argv)
     suffix = f".{args.format or 'png'}"
     pairs = _pairs(parser, args, suffix, lambda name: not name.lower().endswith(".pico"))
@@ -90,19 +98,26 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     extension = args.format or named
     if extension not in image.FORMATS:
         parser.error(f"{target}: the name does not tell a known format; give --format")
+    any_damaged = False
 
     def convert(source: str, out: BinaryIO) -> str:
         from picocodec.codec.decoder import decode_picture
 
         data = _read(source)
         bar = _bar(source, args)
-        picture = decode_picture(data, args.max_pixels, args.threads, bar, args.realism)
+        damage: list[PicoError] | None = [] if args.allow_damaged else None
+        picture = decode_picture(data, args.max_pixels, args.threads, bar, args.realism, damage)
+        if damage:
+            nonlocal any_damaged
+            any_damaged = True
+            _say(f"{parser.prog}: {source}: {DamagedPicture(damage)}")
         _strip(picture, args.strip)
         image.write(picture, out, extension)
         text = f"{picture.rgb.shape[1]}x{picture.rgb.shape[0]}"
-        return f"{text}  {_description(read_info(data))}" if args.verbose else text
+        return f"{text}  {_description(read_info(data))}" if args.verbose and not damage else text
 
-    return _run(parser.prog, pairs, args, convert)
+    code = _run(parser.prog, pairs, args, convert)
+    return DAMAGED if code == 0 and any_damaged else code
 
 
 def picoinfo(argv: Sequence[str] | None = None) -> int:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PicoError(Exception):
     """Base of all errors that picocodec raises about files, models and limits."""
+
+    tile: int | None = None  # the number of the tile that it concerns, row by row from 0
 
 
 class NotAPicoFile(PicoError):
@@ -41,3 +46,42 @@ class LimitExceeded(PicoError):
 
 class UnsupportedImage(PicoError):
     """A picture that cannot be read, or whose kind cannot be coded without loss of meaning."""
+
+
+class DamagedPicture(UserWarning):
+    """A damaged file was decoded all the same, since the caller allowed it.
+
+    `errors` are what was found, `tiles` the numbers of the tiles that were concealed.
+    """
+
+    def __init__(self, errors: list[PicoError]) -> None:
+        self.errors = tuple(errors)
+        self.tiles = tuple(sorted({e.tile for e in errors if e.tile is not None}))
+        super().__init__(self.errors, self.tiles)
+
+    def __str__(self) -> str:
+        parts = [str(error) for error in self.errors if error.tile is None]
+        if self.tiles:
+            parts.append(f"concealed from what lies around: tile {_ranges(self.tiles)}")
+        return "damaged: " + "; ".join(parts)
+
+
+@contextmanager
+def tolerate(damage: list[PicoError] | None, tile: int | None = None) -> Iterator[None]:
+    """Note an error of the block in `damage` and go on; where that is None, raise it."""
+    try:
+        yield
+    except PicoError as error:
+        error.tile = tile
+        if damage is None:
+            raise
+        damage.append(error)
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """Ascending numbers in short: 1, 4 to 6."""
+    known = set(numbers)
+    starts = [n for n in numbers if n - 1 not in known]
+    ends = [n for n in numbers if n + 1 not in known]
+    spans = zip(starts, ends, strict=True)
+    return ", ".join(f"{a} to {b}" if b > a else str(a) for a, b in spans)

@@ -4,10 +4,13 @@
     im.save("copy.pico", quality=60)       # also: exif, icc_profile, xmp, model, threads
 
 As in Pillow's own plug-ins, errors in files are `OSError`; the `PicoError` is their `__cause__`.
+Damaged files are decoded, with a `DamagedPicture` warning, where `ImageFile.LOAD_TRUNCATED_IMAGES`
+is set.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -15,7 +18,7 @@ from PIL import Image, ImageFile
 from picocodec.api import encode
 from picocodec.codec.metadata import read_metadata
 from picocodec.codec.rate import DEFAULT_QUALITY
-from picocodec.errors import NotAPicoFile, PicoError
+from picocodec.errors import DamagedPicture, NotAPicoFile, PicoError, tolerate
 from picocodec.format import container
 from picocodec.image import pillow_info, to_pillow
 
@@ -41,8 +44,10 @@ class PicoImageFile(ImageFile.ImageFile):
         self._data = self.fp.read()
         try:
             header = container.read_header(self._data, _MAX_PIXELS)
-            container.check_size(header, len(self._data))
-            metadata = read_metadata(header, self._data)
+            damage = _damage()
+            with tolerate(damage):
+                container.check_size(header, len(self._data))
+            metadata = read_metadata(header, self._data, damage)
         except NotAPicoFile as error:
             raise SyntaxError(str(error)) from error
         except PicoError as error:
@@ -57,16 +62,25 @@ class PicoImageFile(ImageFile.ImageFile):
         if self.tile:
             from picocodec.codec.decoder import decode_picture
 
+            damage = _damage()
             try:
-                picture = decode_picture(self._data, _MAX_PIXELS, DECODE_THREADS)
+                picture = decode_picture(self._data, _MAX_PIXELS, DECODE_THREADS, damage=damage)
             except PicoError as error:
                 raise OSError(str(error)) from error
+            if damage:
+                warnings.warn(DamagedPicture(damage), stacklevel=2)
             self.im = to_pillow(picture).im
+            self._mode = self.im.mode  # without alpha, if that is damaged
             self.tile, self._data = [], b""
             if self.fp and self._exclusive_fp:
                 self.fp.close()
             self.fp = None
         return super().load()
+
+
+def _damage() -> list[PicoError] | None:
+    """Where damage is noted, if Pillow's switch allows it."""
+    return [] if ImageFile.LOAD_TRUNCATED_IMAGES else None
 
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:

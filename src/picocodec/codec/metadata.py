@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from picocodec.errors import CorruptChunk, UnsupportedImage
+from picocodec.errors import CorruptChunk, PicoError, UnsupportedImage, tolerate
 from picocodec.format import container
 from picocodec.format.container import Header
 from picocodec.image import Picture
@@ -24,7 +24,11 @@ class Metadata:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    has_alpha: bool = False
+    alpha: bytes | None = None  # as it lies in the file, for `read_alpha`
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.alpha is not None
 
 
 def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
@@ -48,40 +52,36 @@ def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def read_metadata(header: Header, data: bytes) -> Metadata:
-    """The metadata of a file; raises `Truncated` or `CorruptChunk`."""
+def read_metadata(header: Header, data: bytes, damage: list[PicoError] | None = None) -> Metadata:
+    """The metadata of a file; raises `Truncated` or `CorruptChunk`, or notes that in `damage`
+    and leaves the item out."""
     if not header.chunks:
         return Metadata()
-    chunks = container.chunk_data(header, data)
-    return Metadata(
-        icc=_inflate(chunks, ICC),
-        exif=_inflate(chunks, EXIF),
-        xmp=_inflate(chunks, XMP),
-        has_alpha=ALPHA in chunks,
-    )
+    chunks = container.chunk_data(header, data, damage)
+    items: dict[bytes, bytes] = {}
+    for kind in (ICC, EXIF, XMP):
+        if kind in chunks:
+            with tolerate(damage):
+                items[kind] = _inflate(chunks[kind], kind.decode().strip())
+    return Metadata(items.get(ICC), items.get(EXIF), items.get(XMP), chunks.get(ALPHA))
 
 
-def read_alpha(header: Header, data: bytes) -> NDArray[np.uint8] | None:
-    """The alpha channel `[H, W]`, or None; raises `Truncated` or `CorruptChunk`."""
-    if all(chunk.kind != ALPHA for chunk in header.chunks):
-        return None
-    png = container.chunk_data(header, data)[ALPHA]
+def read_alpha(header: Header, png: bytes) -> NDArray[np.uint8]:
+    """The alpha channel `[H, W]` from the data of its chunk; raises `CorruptChunk`."""
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        # Not `Image.open`: the limit of pixels in force is that of the picture, not Pillow's.
+        with PngImagePlugin.PngImageFile(io.BytesIO(png)) as image:
             if image.size != (header.width, header.height) or image.mode != "L":
                 raise CorruptChunk("the alpha chunk is not a gray picture of the picture's size")
             return np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise CorruptChunk(f"the alpha chunk cannot be read: {error}") from None
 
 
-def _inflate(chunks: dict[bytes, bytes], kind: bytes) -> bytes | None:
-    if kind not in chunks:
-        return None
-    name = kind.decode().strip()
+def _inflate(compressed: bytes, name: str) -> bytes:
     stream = zlib.decompressobj()
     try:
-        data = stream.decompress(chunks[kind], MAX_METADATA_BYTES)
+        data = stream.decompress(compressed, MAX_METADATA_BYTES)
     except zlib.error as error:
         raise CorruptChunk(f"the {name} chunk cannot be decompressed: {error}") from None
     if not stream.eof or stream.unused_data:

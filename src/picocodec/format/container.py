@@ -22,8 +22,10 @@ from picocodec.errors import (
     CorruptTile,
     LimitExceeded,
     NotAPicoFile,
+    PicoError,
     Truncated,
     UnsupportedVersion,
+    tolerate,
 )
 
 SIGNATURE = b"\x8aPIC"
@@ -247,21 +249,25 @@ def tile_data(header: Header, data: bytes, index: int, offset: int) -> bytes:
     return piece
 
 
-def chunk_data(header: Header, data: bytes) -> dict[bytes, bytes]:
-    """The data of every chunk by type; raises `Truncated` or `CorruptChunk`."""
+def chunk_data(
+    header: Header, data: bytes, damage: list[PicoError] | None = None
+) -> dict[bytes, bytes]:
+    """The data of every chunk by type; raises `Truncated` or `CorruptChunk`, or notes that in
+    `damage` and leaves the chunk out."""
     found: dict[bytes, bytes] = {}
     offset = header.tile_offset(len(header.tiles))
     for chunk in header.chunks:
         piece = data[offset : offset + chunk.length]
         offset += chunk.length
         name = chunk.kind.decode("ascii", "replace").strip()
-        if len(piece) < chunk.length:
-            raise Truncated(f"the file ends within its {name} chunk")
-        if zlib.crc32(piece) != chunk.crc:
-            raise CorruptChunk(f"the {name} chunk does not match its checksum")
-        if chunk.kind in found:
-            raise CorruptChunk(f"the {name} chunk appears twice")
-        found[chunk.kind] = piece
+        with tolerate(damage):
+            if len(piece) < chunk.length:
+                raise Truncated(f"the file ends within its {name} chunk")
+            if zlib.crc32(piece) != chunk.crc:
+                raise CorruptChunk(f"the {name} chunk does not match its checksum")
+            if chunk.kind in found:
+                raise CorruptChunk(f"the {name} chunk appears twice")
+            found[chunk.kind] = piece
     return found
 
 
