@@ -10,7 +10,9 @@ import argparse
 import dataclasses
 import io
 import json
+import math
 import os
+import re
 import sys
 import time
 import warnings
@@ -29,6 +31,7 @@ from picocodec.image import Picture
 
 STREAM = "-"  # the name of standard input and standard output
 METADATA = ("exif", "xmp", "icc")
+_UNITS = {"": 1, "k": 1000, "ki": 1 << 10, "m": 1000**2, "mi": 1 << 20}
 DAMAGED = 3  # pictures were written, but what is damaged in one was concealed
 INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
 
@@ -39,7 +42,8 @@ Convert = Callable[[str, BinaryIO], str]
 def picoenc(argv: Sequence[str] | None = None) -> int:
     """Photos to .pico files; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
     parser = _parser("picoenc", "Compress photos to .pico files.", "IN [OUT]", ".pico")
-    parser.add_argument(
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
         "-q",
         "--quality",
         type=_quality,
@@ -47,22 +51,38 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
         metavar="0..100",
         help="more is better and larger (default: %(default)g)",
     )
+    rate.add_argument(
+        "--target-size",
+        type=_size,
+        metavar="BYTES",
+        help="of each file, as 50000, 200k, 1.5M or 64Ki: the quality is found that fills it, "
+        "and it is never exceeded",
+    )
+    rate.add_argument(
+        "--target-bpp", type=_bpp, metavar="BITS", help="the same, in bits for each pixel"
+    )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
     args = parser.parse_intermixed_args(argv)
     pairs = _pairs(parser, args, ".pico", lambda name: name.lower().endswith(".pico"))
 
     def convert(source: str, out: BinaryIO) -> str:
-        from picocodec.codec.encoder import encode_picture
+        from picocodec.codec.encoder import encode_picture, encode_to_size
         from picocodec.codec.networks import DEFAULT_MODEL
 
         picture = image.read(io.BytesIO(_read(source)) if source == STREAM else source)
         _strip(picture, args.strip)
-        level = level_of_quality(args.quality)
-        model = args.model or DEFAULT_MODEL
-        data = encode_picture(picture, level, model, args.threads, _bar(source, args))
+        height, width = picture.rgb.shape[:2]
+        size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
+        settings = args.model or DEFAULT_MODEL, args.threads, _bar(source, args)
+        if args.target_size or args.target_bpp:
+            data = encode_to_size(picture, max(size, 1), *settings)
+        else:
+            data = encode_picture(picture, level_of_quality(args.quality), *settings)
         out.write(data)
         info = read_info(data)
         text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
+        if args.target_size or args.target_bpp:
+            text += f"  quality {info.quality:g}"
         return f"{text}  {_description(info)}" if args.verbose else text
 
     return _run(parser.prog, pairs, args, convert)
@@ -172,6 +192,23 @@ def _quality(text: str) -> float:
         return checked_quality(float(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100") from None
+
+
+def _size(text: str) -> int:
+    """A number of bytes, with a unit or without."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kKM]i?)[bB]?", text)
+    if not found or not (size := int(float(found[1]) * _UNITS[found[2].lower()])):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, as 50000, 200k, 1.5M or 64Ki")
+    return size
+
+
+def _bpp(text: str) -> float:
+    try:
+        if 0 < float(text) < math.inf:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _realism(text: str) -> float:

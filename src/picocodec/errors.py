@@ -48,6 +48,10 @@ class UnsupportedImage(PicoError):
     """A picture that cannot be read, or whose kind cannot be coded without loss of meaning."""
 
 
+class TargetTooSmall(PicoError):
+    """The picture needs more bytes than its target even at the lowest quality."""
+
+
 class DamagedPicture(UserWarning):
     """A damaged file was decoded all the same, since the caller allowed it.
 

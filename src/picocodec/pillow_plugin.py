@@ -1,7 +1,8 @@
 """Pillow opens and saves .pico files once `register` was called; importing picocodec calls it.
 
     im = Image.open("photo.pico")          # reads the header; pixels follow when they are needed
-    im.save("copy.pico", quality=60)       # also: exif, icc_profile, xmp, model, threads
+    im.save("copy.pico", quality=60)       # also: exif, icc_profile, xmp, target_size,
+                                           # model, threads
 
 As in Pillow's own plug-ins, errors in files are `OSError`; the `PicoError` is their `__cause__`.
 Damaged files are decoded, with a `DamagedPicture` warning, where `ImageFile.LOAD_TRUNCATED_IMAGES`
@@ -94,6 +95,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         data = encode(
             im,
             options.get("quality", DEFAULT_QUALITY),
+            target_size=options.get("target_size"),
             model=options.get("model"),
             threads=options.get("threads", 0),
             **metadata,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from picocodec.codec import tiles
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
+from picocodec.codec.pipeline import in_order, share
+from picocodec.codec.rate import fill
 from picocodec.codec.scale_decoder import Z_LIMIT
-from picocodec.codec.tiles import Tile
+from picocodec.codec.tiles import Pixels, Tile
 from picocodec.format import container
 from picocodec.image import Picture
 
@@ -29,26 +30,56 @@ def encode_picture(
     progress: Progress | None = None,
 ) -> bytes:
     """A whole .pico file; `level` in thousandths, `progress` is told (tiles done, tiles in all)."""
-    networks = load_model(model, threads)
+    return _encoder(picture, model, threads, progress)(level)
+
+
+def encode_to_size(
+    picture: Picture,
+    size: int,
+    model: str = DEFAULT_MODEL,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> bytes:
+    """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
+    `TargetTooSmall`."""
+    height, width = picture.rgb.shape[:2]
+    return fill(_encoder(picture, model, threads, progress), size, width * height)
+
+
+def _encoder(
+    picture: Picture, model: str, threads: int, progress: Progress | None
+) -> Callable[[int], bytes]:
+    """What makes a picture's file from a level."""
     height, width = picture.rgb.shape[:2]
     layout = tiles.layout(width, height)
-    payloads: list[bytes] = []
-    for tile in layout:
-        payloads.append(encode_tile(networks, picture.rgb, tile, level))
-        if progress:
-            progress(len(payloads), len(layout))
-    return container.write(
-        width=width,
-        height=height,
-        level=level,
-        model=networks.identity,
-        tiles=payloads,
-        chunks=chunks_of(picture),
-        gray=picture.gray,
-    )
+    workers, threads_of_each = share(threads, len(layout))
+    networks = load_model(model, threads_of_each)
+    chunks = chunks_of(picture)
+
+    def encode(level: int) -> bytes:
+        payloads: list[bytes] = []
+
+        def task(tile: Tile) -> bytes:
+            return encode_tile(networks, picture.rgb, tile, level)
+
+        for payload in in_order(task, layout, workers):
+            payloads.append(payload)
+            if progress:
+                progress(len(payloads), len(layout))
+        return container.write(
+            width=width,
+            height=height,
+            level=level,
+            model=networks.identity,
+            tiles=payloads,
+            chunks=chunks,
+            gray=picture.gray,
+        )
+
+    return encode
 
 
-def encode_tile(model: Model, rgb: NDArray[np.uint8], tile: Tile, level: int) -> bytes:
+def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:
     """The entropy-coded data of one tile."""
     y, z_float = model.analyse(tiles.cut(rgb, tile), level)
     z = np.rint(z_float[0]).clip(-Z_LIMIT, Z_LIMIT).astype(np.int32)

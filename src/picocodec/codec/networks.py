@@ -19,6 +19,7 @@ import os
 import tomllib
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import onnxruntime as ort
@@ -87,7 +88,8 @@ def _load(folder: Path, threads: int) -> Model:
 class Model:
     """One model's networks and tables. Arrays are `[1, C, H, W]` at the networks' borders.
 
-    Nothing is loaded before it is used: a decoder never reads the encoder's networks.
+    Nothing is loaded before it is used: a decoder never reads the encoder's networks. Several
+    threads may use one.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
@@ -102,6 +104,8 @@ class Model:
         except (KeyError, TypeError, ValueError) as error:
             raise UnknownModel(f"{folder}/model.toml is damaged: {error!r}") from None
         self.identity = ModelId(name, version, fingerprint(self._hashes)[:4])
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._lock = RLock()
 
     def _path(self, name: str) -> Path:
         path = self.folder / name
@@ -110,6 +114,12 @@ class Model:
         return path
 
     def _session(self, name: str) -> ort.InferenceSession:
+        with self._lock:
+            if name not in self._sessions:
+                self._sessions[name] = self._load_session(f"{name}.onnx")
+            return self._sessions[name]
+
+    def _load_session(self, name: str) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
@@ -127,8 +137,13 @@ class Model:
         with np.load(self._path("tables.npz"), allow_pickle=False) as archive:
             return dict(archive)
 
-    @cached_property
+    @property
     def coder(self) -> SymbolCoder:
+        with self._lock:
+            return self._coder
+
+    @cached_property
+    def _coder(self) -> SymbolCoder:
         lengths = self._tables["table_lengths"].astype(int)
         tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
         return SymbolCoder(tables, self.skip_below)
@@ -158,7 +173,7 @@ class Model:
         clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
         shifted = (clipped + 128).astype(np.uint8)[None]
         bin_index = np.array(level_bin(level / LEVEL_STEPS), np.int64)
-        return self._scale_decoder.run(None, {"z": shifted, "bin": bin_index})[0][0]
+        return self._session("scale_decoder").run(None, {"z": shifted, "bin": bin_index})[0][0]
 
     def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:
         """The same, but zero (hence skipped) beyond the tile and its margin."""
@@ -169,7 +184,7 @@ class Model:
         return indices
 
     def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
-        y, z = self._analysis.run(None, {"picture": picture, "level": _level(level)})
+        y, z = self._session("analysis").run(None, {"picture": picture, "level": _level(level)})
         return y, z
 
     def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
@@ -180,7 +195,7 @@ class Model:
             "coded": coded[None].astype(np.float32),
             "level": _level(level),
         }
-        return np.rint(self._context.run(None, feed)[0][0]).astype(np.int32)
+        return np.rint(self._session("context").run(None, feed)[0][0]).astype(np.int32)
 
     def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
         """The picture, not clamped. `realism` is ignored by models that were not taught it."""
@@ -191,28 +206,12 @@ class Model:
         }
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
-        return self._synthesis.run(None, feed)[0]
+        return self._session("synthesis").run(None, feed)[0]
 
     @cached_property
     def has_dial(self) -> bool:
         """Whether the decoder listens to `realism`."""
-        return any(given.name == "realism" for given in self._synthesis.get_inputs())
-
-    @cached_property
-    def _analysis(self) -> ort.InferenceSession:
-        return self._session("analysis.onnx")
-
-    @cached_property
-    def _context(self) -> ort.InferenceSession:
-        return self._session("context.onnx")
-
-    @cached_property
-    def _synthesis(self) -> ort.InferenceSession:
-        return self._session("synthesis.onnx")
-
-    @cached_property
-    def _scale_decoder(self) -> ort.InferenceSession:
-        return self._session("scale_decoder.onnx")
+        return any(given.name == "realism" for given in self._session("synthesis").get_inputs())
 
 
 def _level(level: int) -> Float:

@@ -8,6 +8,7 @@ neighbours, continued to a multiple of 64 on the right and at the bottom: 512x51
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +69,36 @@ def _spans(side: int) -> list[tuple[int, int]]:
     return [(i * TILE, TILE if i < last else side - i * TILE) for i in range(last + 1)]
 
 
-def cut(rgb: NDArray[np.uint8], tile: Tile) -> NDArray[np.float32]:
+class Pixels(Protocol):
+    """RGB pixels, uint8 `[H, W, 3]`, that need not all be in memory: of an array, a file, or a
+    Pillow image. Slices give arrays."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]: ...
+
+
+def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
     """What the networks see of a tile, `[1, 3, H, W]` in [0, 1].
 
     Beyond the edges of the picture its outermost pixels are repeated.
     """
-    rows = np.arange(tile.padded[0]) + tile.top - MARGIN
-    columns = np.arange(tile.padded[1]) + tile.left - MARGIN
-    rows = rows.clip(0, rgb.shape[0] - 1).clip(None, tile.top + tile.height + MARGIN - 1)
-    columns = columns.clip(0, rgb.shape[1] - 1).clip(None, tile.left + tile.width + MARGIN - 1)
-    piece = rgb[rows[:, None], columns[None, :]]
-    return np.ascontiguousarray(piece.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255)
+    height, width = rgb.shape[:2]
+    top, left = max(0, tile.top - MARGIN), max(0, tile.left - MARGIN)
+    bottom = min(height, tile.top + tile.height + MARGIN)
+    right = min(width, tile.left + tile.width + MARGIN)
+    canvas = np.empty((3, *tile.padded), np.float32)
+    before = top - (tile.top - MARGIN), left - (tile.left - MARGIN)
+    after = before[0] + bottom - top, before[1] + right - left
+    inner = canvas[:, before[0] : after[0], before[1] : after[1]]
+    piece = rgb[top:bottom, left:right].transpose(2, 0, 1)
+    np.divide(piece, np.float32(255), out=inner, dtype=np.float32)
+    canvas[:, before[0] : after[0], : before[1]] = inner[:, :, :1]
+    canvas[:, before[0] : after[0], after[1] :] = inner[:, :, -1:]
+    canvas[:, : before[0]] = canvas[:, before[0], None]
+    canvas[:, after[0] :] = canvas[:, after[0] - 1, None]
+    return canvas[None]
 
 
 def paste(rgb: NDArray[np.uint8], tile: Tile, pixels: NDArray[np.float32]) -> None:
