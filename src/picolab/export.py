@@ -287,7 +287,7 @@ def check_export(
         _compare("z", z.numpy(), ours[1], 1e-3 * float(z.abs().max()))
         z_symbols = z[0].round().int().numpy()
         indices = model.y_indices(z_symbols, level)
-        reference = scale_decoder.decode(layers, z_symbols, level_bin(level / LEVEL_STEPS))
+        reference = scale_decoder.decode(layers, z_symbols, level_bin(level))
         if not np.array_equal(indices, reference):
             raise RuntimeError("export: the two scale decoders disagree")
         # Symbols may flip where y falls between two; so each side decodes the same ones.

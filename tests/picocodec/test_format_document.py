@@ -105,7 +105,7 @@ class Document:
     def tile(self, data: bytes, own: tuple[int, int], level: int):
         height, width = own
         canvas = 64 * ceil((height + 8) / 64), 64 * ceil((width + 8) / 64)
-        level_bin = int(level * 63 / 1000 + 0.5)
+        level_bin = (63 * level + 500) // 1000
         self.start(data)
         rows, columns = canvas[0] // 64, canvas[1] // 64
         indices = [i for i in self.z_index[level_bin] for _ in range(rows * columns)]

@@ -33,7 +33,7 @@ def test_scale_decoders_agree_on_the_z_of_photos(rgb: np.ndarray) -> None:
     tile = tiles.layout(rgb.shape[1], rgb.shape[0])[0]
     for level in (0, 350, 1000):
         z = np.rint(model.analyse(tiles.cut(rgb, tile), level)[1][0]).astype(np.int32)
-        reference = scale_decoder.decode(model.integer_layers, z, level_bin(level / 1000))
+        reference = scale_decoder.decode(model.integer_layers, z, level_bin(level))
         assert z.any() and np.array_equal(model.y_indices(z, level), reference)
 
 

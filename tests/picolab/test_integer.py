@@ -20,7 +20,7 @@ def test_three_implementations_give_the_same_indices(
     rng = np.random.default_rng(int(spread) + level)
     for shape in ((1, 1), (2, 3), (8, 8)):
         z = np.rint(rng.normal(0, spread, (TINY.z_channels, *shape))).astype(np.int32)
-        reference = scale_decoder.decode(model.integer_layers, z, level_bin(level / 1000))
+        reference = scale_decoder.decode(model.integer_layers, z, level_bin(level))
         assert np.array_equal(model.y_indices(z, level), reference)
         trained = (
             tiny_codec()
@@ -61,11 +61,11 @@ def test_z_symbols_are_clamped_alike(model: Model) -> None:
     z = np.array([-4000, -128, -127, 127, 128, 4000, 0, 1], np.int32)[:, None, None]
     clamped = z.clip(-127, 127)
     assert np.array_equal(model.y_indices(z, 500), model.y_indices(clamped, 500))
-    reference = scale_decoder.decode(model.integer_layers, z, level_bin(0.5))
+    reference = scale_decoder.decode(model.integer_layers, z, level_bin(500))
     assert np.array_equal(model.y_indices(z, 500), reference)
 
 
 def test_bins_cover_the_levels() -> None:
-    bins = [level_bin(level / 1000) for level in range(1001)]
+    bins = [level_bin(level) for level in range(1001)]
     assert bins[0] == 0 and bins[-1] == LEVEL_BINS - 1
     assert bins == sorted(bins) and set(bins) == set(range(LEVEL_BINS))

@@ -31,6 +31,7 @@ from picocodec.codec.tiles import Tile
 from picocodec.errors import UnknownModel
 from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
+from picocodec.format.tables import check_integers
 
 DEFAULT_MODEL = "small.v0"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
@@ -135,7 +136,10 @@ class Model:
     @cached_property
     def _tables(self) -> dict[str, NDArray[np.generic]]:
         with np.load(self._path("tables.npz"), allow_pickle=False) as archive:
-            return dict(archive)
+            arrays = dict(archive)
+        for name, array in arrays.items():
+            check_integers(f"{self.folder}/tables.npz: {name}", array)
+        return arrays
 
     @property
     def coder(self) -> SymbolCoder:
@@ -165,14 +169,15 @@ class Model:
 
     def z_indices(self, level: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
         """Scale indices of z `[Nz, h, w]`: each channel's own, by the bin of the level."""
-        row = self._tables["z_index"][level_bin(level / LEVEL_STEPS)].astype(np.uint8)
+        row = self._tables["z_index"][level_bin(level)].astype(np.uint8)
         return np.ascontiguousarray(np.broadcast_to(row[:, None, None], (len(row), *shape)))
 
     def y_indices(self, z: Ints, level: int) -> NDArray[np.uint8]:
         """Scale indices of y `[M, 4 h, 4 w]` from z symbols `[Nz, h, w]`."""
+        check_integers("z", z)
         clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
         shifted = (clipped + 128).astype(np.uint8)[None]
-        bin_index = np.array(level_bin(level / LEVEL_STEPS), np.int64)
+        bin_index = np.array(level_bin(level), np.int64)
         return self._session("scale_decoder").run(None, {"z": shifted, "bin": bin_index})[0][0]
 
     def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:

@@ -12,11 +12,15 @@ of the same layers is the fast implementation and must agree with it everywhere.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from picocodec.format.container import LEVEL_STEPS
+from picocodec.format.tables import check_integers
 
 LEVEL_BINS = 64
 Z_LIMIT = 127  # z symbols are clamped to -127..127
@@ -37,15 +41,16 @@ class IntegerLayer:
     upsample: bool
 
 
-def level_bin(level: float) -> int:
-    """The bin of a level in [0, 1]."""
-    return int(level * (LEVEL_BINS - 1) + 0.5)
+def level_bin(level: int) -> int:
+    """The bin of a level in thousandths; raises `TypeError` for a float."""
+    return (operator.index(level) * (LEVEL_BINS - 1) + LEVEL_STEPS // 2) // LEVEL_STEPS
 
 
 def decode(
     layers: Sequence[IntegerLayer], z: NDArray[np.integer], bin_index: int
 ) -> NDArray[np.uint8]:
-    """Scale indices `[M, 4 h, 4 w]` from z symbols `[Nz, h, w]`."""
+    """Scale indices `[M, 4 h, 4 w]` from z symbols `[Nz, h, w]`; raises `TypeError` for floats."""
+    check_integers("z", z)
     x = np.clip(z, -Z_LIMIT, Z_LIMIT).astype(np.int32)
     for layer in layers:
         x = _run(layer, x, bin_index)

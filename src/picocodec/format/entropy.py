@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.errors import CorruptTile
-from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, radius_of
+from picocodec.format.tables import (
+    SCALE_COUNT,
+    TOTAL,
+    Table,
+    check_integers,
+    check_table,
+    radius_of,
+)
 
 # Its types are not described to type checkers.
 AnsCoder: Any = constriction.stream.stack.AnsCoder
@@ -49,6 +56,7 @@ class SymbolCoder:
 
     def _order(self, indices: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Positions of the coded elements in coding order, and where each index begins."""
+        check_integers("scale indices", indices)
         flat = indices.reshape(-1).astype(np.uint8)
         order = np.argsort(flat, kind="stable")
         bounds = np.searchsorted(flat[order], np.arange(SCALE_COUNT + 1))
@@ -66,6 +74,7 @@ class SymbolCoder:
         return coder.get_compressed().astype("<u4").tobytes()
 
     def _push(self, coder: AnsCoder, symbols: Ints, indices: NDArray[np.integer]) -> None:
+        check_integers("symbols", symbols)
         order, bounds = self._order(indices)
         ordered = symbols.reshape(-1)[order]
         if ordered[: bounds[self.skip_below]].any():

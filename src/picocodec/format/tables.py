@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,13 @@ PRECISION = 24
 TOTAL = 1 << PRECISION
 
 Table = NDArray[np.uint32]
+
+
+def check_integers(what: str, array: NDArray[Any]) -> None:
+    """Raise `TypeError` unless `array` holds integers: what decides on the meaning of bytes must
+    be the same everywhere, and floats are not."""
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{what}: expected integers, not {array.dtype}")
 
 
 def scale_of_index(index: int) -> float:
@@ -24,6 +33,7 @@ def radius_of(table: Table) -> int:
 
 def check_table(table: Table) -> None:
     """Raise `ValueError` unless `table` is usable: odd symbols, an escape, positive, exact sum."""
+    check_integers("entropy table", table)
     if table.ndim != 1 or len(table) % 2 or len(table) < 2:
         raise ValueError(f"entropy table: {table.shape} entries, expected 2 R + 2")
     if int(table.min()) < 1 or int(table.sum(dtype=np.uint64)) != TOTAL:

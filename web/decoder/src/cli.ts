@@ -1,0 +1,27 @@
+/** `node cli.js FILE.pico ... MODEL_FOLDER`: the SHA-256 of the symbols of every tile. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { decodeTile, digest, loadModel, PicoError, readHeader } from "./index.js";
+
+const files = process.argv.slice(2);
+const folder = files.pop();
+if (folder === undefined || files.length === 0) {
+  console.error("usage: node cli.js FILE.pico ... MODEL_FOLDER");
+  process.exit(2);
+}
+const read = async (path: string) => new Uint8Array(await readFile(path));
+const description = new TextDecoder().decode(await read(join(folder, "model.toml")));
+const model = await loadModel(description, await read(join(folder, "tables.npz")));
+for (const path of files) {
+  try {
+    const file = await read(path);
+    const header = readHeader(file);
+    for (let i = 0; i < header.tiles.length; i++) {
+      console.log(`${await digest(decodeTile(model, file, header, i))}  ${i}  ${path}`);
+    }
+  } catch (error) {
+    if (!(error instanceof PicoError)) throw error;
+    console.error(`${path}: ${error.kind}: ${error.message}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,60 @@
+/** The bytes-to-symbols half of a .pico decoder, written from docs/format.md. */
+import { sha256 } from "./checksums.js";
+import { gridOf, type Header, tileData } from "./container.js";
+import { SymbolReader } from "./entropy.js";
+import { PicoError } from "./errors.js";
+import type { Model } from "./model.js";
+import { type Ints, scaleIndices } from "./scale_decoder.js";
+
+export { chunkData, type Grid, gridOf, type Header, readHeader, type Tile } from "./container.js";
+export { PicoError } from "./errors.js";
+export { loadModel, type Model } from "./model.js";
+
+/** z `[Nz, zRows, zColumns]` and the symbols of y `[M, yRows, yColumns]`. */
+export interface TileSymbols {
+  readonly z: Ints;
+  readonly y: Ints;
+}
+
+/** The symbols of tile `index`. Throws `PicoError` for data that no encoder writes. */
+export function decodeTile(
+  model: Model,
+  file: Uint8Array,
+  header: Header,
+  index: number,
+): TileSymbols {
+  if (model.name !== header.model || model.check !== header.check) {
+    throw new PicoError(
+      "UnknownModel",
+      `the file needs ${header.model} (${header.check}), not ${model.name} (${model.check})`,
+    );
+  }
+  const tile = header.tiles[index]!;
+  const grid = gridOf(tile);
+  const bin = Math.floor((63 * tile.level + 500) / 1000);
+  const reader = new SymbolReader(model.tables, model.skipBelow, tileData(file, header, index));
+
+  const perChannel = model.zIndex[bin]!;
+  const positions = grid.zRows * grid.zColumns;
+  const zIndices = new Uint8Array(perChannel.length * positions);
+  for (let i = 0; i < zIndices.length; i++) zIndices[i] = perChannel[Math.floor(i / positions)]!;
+  const z = reader.read(zIndices);
+
+  const yIndices = scaleIndices(model.layers, z, grid.zRows, grid.zColumns, bin);
+  for (let i = 0; i < yIndices.length; i++) {
+    const column = i % grid.yColumns;
+    const row = Math.floor(i / grid.yColumns) % grid.yRows;
+    if (row >= grid.usedRows || column >= grid.usedColumns) yIndices[i] = 0;
+  }
+  const y = reader.read(yIndices);
+  reader.finish();
+  return { z, y };
+}
+
+/** SHA-256 over z, then y, as little-endian 32-bit integers. */
+export async function digest({ z, y }: TileSymbols): Promise<string> {
+  const view = new DataView(new ArrayBuffer(4 * (z.length + y.length)));
+  z.forEach((value, i) => view.setInt32(4 * i, value, true));
+  y.forEach((value, i) => view.setInt32(4 * (z.length + i), value, true));
+  return sha256(new Uint8Array(view.buffer));
+}
