@@ -16,10 +16,11 @@ from picolab.evaluation.peers.protocol import Codec
 
 @dataclass
 class Entry:
-    """The size of an encoded file and, by name of the metric, its version and value."""
+    """The size of an encoded file and, by name of the metric, its version and value (None where
+    the metric says nothing about the picture)."""
 
     bytes: int
-    metrics: dict[str, tuple[str, float]] = field(default_factory=dict)
+    metrics: dict[str, tuple[str, float | None]] = field(default_factory=dict)
 
 
 class Cache:

@@ -207,8 +207,9 @@ class _Bench:
                 stage = "features"
                 self._features(image, decoded, original, key)
             for metric in self.metrics:
-                if metric.name in entry.metrics:
-                    outcome.metrics[metric.name] = entry.metrics[metric.name][1]
+                _, value = entry.metrics.get(metric.name, ("", None))
+                if value is not None:
+                    outcome.metrics[metric.name] = value
         except Exception as error:  # whatever a codec throws, the others go on
             outcome.failures[stage] = f"{type(error).__name__}: {error}"
         return outcome

@@ -7,6 +7,7 @@ from functools import partial
 
 from picolab.evaluation.metrics.distribution import Lite0
 from picolab.evaluation.metrics.external import SSIMULACRA2, Butteraugli
+from picolab.evaluation.metrics.local import BorderLow, TextMAE
 from picolab.evaluation.metrics.perceptual import Perceptual
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
 from picolab.evaluation.metrics.protocol import Metric, Missing
@@ -21,6 +22,8 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "dists": partial(Perceptual, "dists"),
     "ssimulacra2": SSIMULACRA2,
     "butteraugli_3norm": Butteraugli,
+    "text_mae": TextMAE,
+    "border_low": BorderLow,
 }
 # Of whole sets of pictures, by the titles of the tables; lower is better in all.
 SET_METRICS = {

@@ -24,8 +24,11 @@ class Metric(Protocol):
     training_loss: bool
     """Whether our training minimises it or a near relative: then it flatters us."""
 
-    def __call__(self, reference: Picture, decoded: Picture) -> float:
-        """Raises `ValueError` for pictures it cannot measure, such as ones too small."""
+    def __call__(self, reference: Picture, decoded: Picture) -> float | None:
+        """None for pictures that the metric says nothing about, such as ones without text.
+
+        Raises `ValueError` for pictures it cannot measure, such as ones too small.
+        """
         ...
 
 

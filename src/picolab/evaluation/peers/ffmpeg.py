@@ -90,7 +90,7 @@ def vvc(preset: str) -> FFmpegCodec:
         f"-preset {preset} -qp {{rate}} -qpa 0",
         "yuv420p10le",
         "vvc",
-        (50, 46, 43, 40, 37, 34, 31, 28, 25, 22),
+        (46, 43, 40, 37, 34, 31),
         ".266",
         even=True,
     )
