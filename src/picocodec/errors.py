@@ -37,7 +37,11 @@ class CorruptChunk(PicoError):
 
 
 class UnknownModel(PicoError):
-    """The file was made with a model that is not installed, or with other weights of its name."""
+    """The model that is asked for is not installed, has other weights, or is damaged itself."""
+
+
+class NetworkFailed(PicoError):
+    """A network of the model could not be run: for want of memory, most likely."""
 
 
 class LimitExceeded(PicoError):
@@ -72,10 +76,10 @@ class DamagedPicture(UserWarning):
 
 @contextmanager
 def tolerate(damage: list[PicoError] | None, tile: int | None = None) -> Iterator[None]:
-    """Note an error of the block in `damage` and go on; where that is None, raise it."""
+    """Note damage that the block finds in `damage` and go on; where that is None, raise it."""
     try:
         yield
-    except PicoError as error:
+    except (Truncated, CorruptHeader, CorruptTile, CorruptChunk, UnsupportedVersion) as error:
         error.tile = tile
         if damage is None:
             raise

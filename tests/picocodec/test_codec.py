@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny import photo
 
 from picocodec.codec import decoder, encoder, networks
@@ -95,6 +98,73 @@ def test_metadata_is_compressed() -> None:
 def test_metadata_over_the_limit_is_refused() -> None:
     with pytest.raises(UnsupportedImage, match="exif"):
         encode(Picture(photo(8, 8), exif=bytes((1 << 26) + 1)))
+
+
+def test_metadata_of_the_very_limit_is_read_again() -> None:
+    data = encode(Picture(photo(8, 8), icc=bytes(1 << 26)))
+    assert len(data) < 100_000 and decode_picture(data).icc == bytes(1 << 26)
+
+
+def with_chunk(kind: bytes, content: bytes, size: int = 8) -> bytes:
+    """A file with a chunk of any content, its checksum right."""
+    model = load_model("tiny.v1").identity
+    side = dict(width=size, height=size)
+    return container.write(**side, level=500, model=model, tiles=[b""], chunks=[(kind, content)])
+
+
+@pytest.mark.parametrize("kind", [b"iccp", b"exif", b"xmp "])
+def test_metadata_that_unfolds_beyond_the_limit_is_refused(kind: bytes) -> None:
+    bomb = zlib.compress(bytes((1 << 26) + 1), 9)
+    for content in (bomb, bomb[:-1], b"", b"not deflate", zlib.compress(b"x") + b"x"):
+        with pytest.raises(CorruptChunk, match=kind.decode().strip()):
+            decode_picture(with_chunk(kind, content))
+
+
+def png(mode: str = "L", size: int = 8, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, (size, size)).save(out, "PNG", **options)
+    return out.getvalue()
+
+
+def png_with(kind: bytes, content: bytes) -> bytes:
+    """An alpha PNG with a chunk more, before its pixels."""
+    plain = png()
+    check = zlib.crc32(kind + content).to_bytes(4, "big")
+    return plain[:33] + len(content).to_bytes(4, "big") + kind + content + check + plain[33:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        png("RGB"),
+        png("1"),
+        png("I;16"),
+        png(size=9),
+        png()[:-1],
+        png()[:60],
+        png() + b"x",
+        png_with(b"tEXt", b"key\0text"),
+        png_with(b"iCCP", b"name\0\0" + zlib.compress(bytes(1 << 20))),
+        png_with(b"IDAT", b"noise"),
+    ],
+)
+def test_alpha_is_a_plain_png_or_refused(content: bytes) -> None:
+    decode_picture(with_chunk(b"alph", png()))
+    with pytest.raises(CorruptChunk, match="alpha"):
+        decode_picture(with_chunk(b"alph", content))
+
+
+def test_pillows_limit_is_not_that_of_alpha(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert decode_picture(with_chunk(b"alph", png())).alpha is not None
+
+
+def test_alpha_that_no_file_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "MAX_CHUNK_BYTES", 100)
+    alpha = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
+    with pytest.raises(UnsupportedImage, match="alph data needs"):
+        encode(Picture(photo(20, 20), alpha))
 
 
 def test_encoding_is_reproducible() -> None:

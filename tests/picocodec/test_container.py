@@ -185,14 +185,54 @@ def test_duplicate_chunks_are_refused() -> None:
         {"width": 0, "tiles": []},
         {"width": (1 << 20) + 1},
         {"level": 1001},
-        {"model": ModelId("Small", 1, b"1234")},
-        {"model": ModelId("small", 256, b"1234")},
-        {"model": ModelId("small", 1, b"123")},
+        {"width": 1 << 20, "height": 1 << 20, "tiles": [b""] * 4326400},
+        {"tiles": [b"", bytes(container.MAX_TILE_BYTES + 1)]},
+        {"chunks": [(b"exif", bytes(container.MAX_CHUNK_BYTES + 1))]},
+        {"chunks": [(b"ab1 ", b"")]},
+        {"chunks": [(b"zzzz", b"")] * 65},
     ],
+    ids=str.split("no-width width level many tile chunk kind chunks"),
 )
 def test_impossible_parts_are_not_written(changes: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="cannot be written|not in 0"):
         a_file(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "check"),
+    [
+        ("Small", 1, b"1234"),
+        ("small", 256, b"1234"),
+        ("small", 1, b"123"),
+        ("../etc", 1, b"1234"),
+        ("s" * 17, 1, b"1234"),
+    ],
+)
+def test_names_that_no_model_has(name: str, version: int, check: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot be the name"):
+        ModelId(name, version, check)
+
+
+def test_a_header_beyond_the_limits_is_refused_whatever_its_checksum() -> None:
+    data = a_file()
+    header = container.read_header(data)
+    name = data.index(b"exif")
+    tile = header.size - 2 - 2 * 9 - 1 - 2 * 5
+    assert data[tile] == 10
+    for at, byte, fault in ((name, ord("1"), "which is none"), (tile, 0xFF, "more than 16777216")):
+        changed = bytearray(data)
+        changed[at] = byte
+        if at == tile:
+            changed[at : at + 1] = b"\xff\xff\xff\xff\x0f"
+        grown = len(changed) - len(data)
+        with pytest.raises(CorruptHeader, match=fault):
+            container.read_header(resealed(changed, header.size + grown))
+
+
+def test_a_small_file_cannot_announce_endless_tiles() -> None:
+    data = container.SIGNATURE + bytes([1, 0]) + b"\xff\xff\x3f" * 2 + bytes(100)
+    with pytest.raises(CorruptHeader, match="4330561 tiles"):
+        container.read_header(data, max_pixels=1 << 40)
 
 
 @given(st.binary(max_size=300))

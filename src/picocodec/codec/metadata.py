@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from dataclasses import dataclass
 
@@ -49,6 +50,12 @@ def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
         out = io.BytesIO()
         Image.fromarray(picture.alpha).save(out, "PNG", optimize=True)
         chunks.append((ALPHA, out.getvalue()))
+    for kind, data in chunks:
+        if len(data) > container.MAX_CHUNK_BYTES:
+            raise UnsupportedImage(
+                f"the picture's {kind.decode().strip()} data needs {len(data)} bytes compressed, "
+                f"more than the {container.MAX_CHUNK_BYTES} that a file may hold"
+            )
     return chunks
 
 
@@ -68,22 +75,35 @@ def read_metadata(header: Header, data: bytes, damage: list[PicoError] | None = 
 
 def read_alpha(header: Header, png: bytes) -> NDArray[np.uint8]:
     """The alpha channel `[H, W]` from the data of its chunk; raises `CorruptChunk`."""
+    if not _is_plain_png(png, header):
+        raise CorruptChunk("the alpha chunk is not a plain gray PNG file of the picture's size")
     try:
         # Not `Image.open`: the limit of pixels in force is that of the picture, not Pillow's.
         with PngImagePlugin.PngImageFile(io.BytesIO(png)) as image:
-            if image.size != (header.width, header.height) or image.mode != "L":
-                raise CorruptChunk("the alpha chunk is not a gray picture of the picture's size")
             return np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise CorruptChunk(f"the alpha chunk cannot be read: {error}") from None
 
 
+def _is_plain_png(png: bytes, header: Header) -> bool:
+    """Whether it says 8-bit gray, of the picture's size, not interlaced, and has no chunks beside
+    its pixels': text or a profile could unfold to a thousand times their length."""
+    start = struct.pack(">8sI4sII5B", b"\x89PNG\r\n\x1a\n", 13, b"IHDR",
+                        header.width, header.height, 8, 0, 0, 0, 0)  # fmt: skip
+    at, kinds = 8, set()
+    while at + 12 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        kinds.add(kind)
+        at += 12 + length
+    return png.startswith(start) and kinds == {b"IHDR", b"IDAT", b"IEND"} and at == len(png)
+
+
 def _inflate(compressed: bytes, name: str) -> bytes:
     stream = zlib.decompressobj()
     try:
-        data = stream.decompress(compressed, MAX_METADATA_BYTES)
+        data = stream.decompress(compressed, MAX_METADATA_BYTES + 1)
     except zlib.error as error:
         raise CorruptChunk(f"the {name} chunk cannot be decompressed: {error}") from None
-    if not stream.eof or stream.unused_data:
+    if not stream.eof or stream.unused_data or len(data) > MAX_METADATA_BYTES:
         raise CorruptChunk(f"the {name} chunk is incomplete, too long, or over the limit")
     return data

@@ -15,11 +15,16 @@ Only the last two decide what bytes mean, and both hold nothing but integers.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import RLock
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -28,16 +33,17 @@ from numpy.typing import NDArray
 from picocodec.codec import scale_decoder
 from picocodec.codec.scale_decoder import IntegerLayer, level_bin
 from picocodec.codec.tiles import Tile
-from picocodec.errors import UnknownModel
+from picocodec.errors import NetworkFailed, PicoError, UnknownModel
 from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
-from picocodec.format.tables import check_integers
+from picocodec.format.tables import SCALE_COUNT, check_integers
 
 DEFAULT_MODEL = "small.v0"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 
 Float = NDArray[np.float32]
+Number = TypeVar("Number", int, float)
 Ints = NDArray[np.int32]
 
 
@@ -95,24 +101,25 @@ class Model:
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.folder, self.threads = folder, threads
-        description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
-        try:
-            self._hashes: dict[str, str] = {n: description["sha256"][n] for n in FILES}
-            name, version = str(description["name"]), int(description["version"])
-            self.skip_below = int(description["skip_below"])
+        with _refused(folder / "model.toml"):
+            description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
+            self._hashes = {n: _sha256(description["sha256"][n]) for n in FILES}
+            self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
-            self.realism = float(description.get("realism", 0.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UnknownModel(f"{folder}/model.toml is damaged: {error!r}") from None
-        self.identity = ModelId(name, version, fingerprint(self._hashes)[:4])
+            self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
+            version = _number(description, "version", int, 0, 255)
+            self.identity = ModelId(description["name"], version, fingerprint(self._hashes)[:4])
+            if str(self.identity) != folder.name:
+                raise ValueError(f"it describes {self.identity}, not {folder.name}")
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._lock = RLock()
 
-    def _path(self, name: str) -> Path:
-        path = self.folder / name
-        if hashlib.sha256(path.read_bytes()).hexdigest() != self._hashes[name]:
-            raise UnknownModel(f"{path} is not the file that its model.toml names: reinstall it")
-        return path
+    def _read(self, name: str) -> bytes:
+        """One of the model's files: what is used is what was verified."""
+        data = (self.folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self._hashes[name]:
+            raise ValueError("it is not the file that model.toml names")
+        return data
 
     def _session(self, name: str) -> ort.InferenceSession:
         with self._lock:
@@ -129,17 +136,31 @@ class Model:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # The arena never gives back what its largest tile needed; plain allocation measures equal.
         options.enable_cpu_mem_arena = False
-        return ort.InferenceSession(
-            str(self._path(name)), options, providers=["CPUExecutionProvider"]
-        )
+        with _refused(self.folder / name):
+            return ort.InferenceSession(
+                self._read(name), options, providers=["CPUExecutionProvider"]
+            )
+
+    def _run(self, name: str, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        session = self._session(name)
+        try:
+            return session.run(None, feed)
+        except Exception as error:  # its types have no common base
+            raise NetworkFailed(f"{self.folder}/{name}.onnx failed: {error}") from error
 
     @cached_property
     def _tables(self) -> dict[str, NDArray[np.generic]]:
-        with np.load(self._path("tables.npz"), allow_pickle=False) as archive:
-            arrays = dict(archive)
-        for name, array in arrays.items():
-            check_integers(f"{self.folder}/tables.npz: {name}", array)
-        return arrays
+        with _refused(self.folder / "tables.npz"):
+            with np.load(io.BytesIO(self._read("tables.npz")), allow_pickle=False) as archive:
+                arrays = dict(archive)
+            for name, array in arrays.items():
+                check_integers(name, array)
+            z_index = arrays["z_index"]
+            if z_index.ndim != 2 or len(z_index) != scale_decoder.LEVEL_BINS:
+                raise ValueError(f"z_index has the shape {z_index.shape}")
+            if z_index.min() < 0 or z_index.max() >= SCALE_COUNT:
+                raise ValueError(f"z_index holds indices beyond 0..{SCALE_COUNT - 1}")
+            return arrays
 
     @property
     def coder(self) -> SymbolCoder:
@@ -148,9 +169,10 @@ class Model:
 
     @cached_property
     def _coder(self) -> SymbolCoder:
-        lengths = self._tables["table_lengths"].astype(int)
-        tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
-        return SymbolCoder(tables, self.skip_below)
+        with _refused(self.folder / "tables.npz"):
+            lengths = self._tables["table_lengths"].astype(int)
+            tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
+            return SymbolCoder(tables, self.skip_below)
 
     @cached_property
     def integer_layers(self) -> list[IntegerLayer]:
@@ -178,7 +200,7 @@ class Model:
         clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
         shifted = (clipped + 128).astype(np.uint8)[None]
         bin_index = np.array(level_bin(level), np.int64)
-        return self._session("scale_decoder").run(None, {"z": shifted, "bin": bin_index})[0][0]
+        return self._run("scale_decoder", {"z": shifted, "bin": bin_index})[0][0]
 
     def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:
         """The same, but zero (hence skipped) beyond the tile and its margin."""
@@ -189,7 +211,7 @@ class Model:
         return indices
 
     def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
-        y, z = self._session("analysis").run(None, {"picture": picture, "level": _level(level)})
+        y, z = self._run("analysis", {"picture": picture, "level": _level(level)})
         return y, z
 
     def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
@@ -200,7 +222,7 @@ class Model:
             "coded": coded[None].astype(np.float32),
             "level": _level(level),
         }
-        return np.rint(self._session("context").run(None, feed)[0][0]).astype(np.int32)
+        return np.rint(self._run("context", feed)[0][0]).astype(np.int32)
 
     def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
         """The picture, not clamped. `realism` is ignored by models that were not taught it."""
@@ -211,7 +233,7 @@ class Model:
         }
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
-        return self._session("synthesis").run(None, feed)[0]
+        return self._run("synthesis", feed)[0]
 
     @cached_property
     def has_dial(self) -> bool:
@@ -221,3 +243,32 @@ class Model:
 
 def _level(level: int) -> Float:
     return np.array([level / LEVEL_STEPS], np.float32)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file of a model, that model is refused, by the file's name."""
+    try:
+        yield
+    except (PicoError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise UnknownModel(f"{path} is missing: reinstall the model") from None
+    except Exception as error:  # libraries raise almost anything on files that they cannot read
+        reason = f"lacks {error}" if isinstance(error, KeyError) else f"is refused: {error}"
+        raise UnknownModel(f"{path} {reason}: reinstall the model") from error
+
+
+def _sha256(text: object) -> str:
+    if isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    raise ValueError(f"{text!r} is no SHA-256")
+
+
+def _number(
+    description: dict[str, Any], name: str, kind: type[Number], low: float, high: float
+) -> Number:
+    value = kind(description[name])
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    return value

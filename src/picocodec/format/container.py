@@ -35,12 +35,15 @@ TILE_EXTRA = 64  # ... to which the last one in a row or column adds a remainder
 LEVEL_STEPS = 1000  # levels are stored as whole thousandths
 MAX_SIDE = 1 << 20
 MAX_PIXELS = 1 << 28  # default limit when reading: 268 megapixels
+MAX_TILES = 1 << 16  # some 16 gigapixels
+MAX_TILE_BYTES = 1 << 24  # dozens of times what the finest tile needs
 MAX_CHUNKS = 64
 MAX_CHUNK_BYTES = 1 << 26
 
 _HAS_TILE_MODES, _HAS_REALISM, _HAS_CHUNKS, _IS_GRAY = 1, 2, 4, 8
 _KNOWN_FLAGS = 15
 _NAME = re.compile(rb"[a-z][a-z0-9-]{0,15}")
+_KIND = re.compile(rb"[A-Za-z][A-Za-z ]{3}")
 
 MODE_LEARNED = 0
 
@@ -53,11 +56,16 @@ class ModelId:
     version: int
     check: bytes
 
+    def __post_init__(self) -> None:
+        is_name = _NAME.fullmatch(self.name.encode())
+        if not is_name or not 0 <= self.version <= 255 or len(self.check) != 4:
+            raise ValueError(f"{self} cannot be the name of a model")
+
     def __str__(self) -> str:
         return f"{self.name}.v{self.version}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TileEntry:
     """What the tile table says of one tile; `level` in thousandths."""
 
@@ -125,14 +133,17 @@ def write(
     """A whole file from its parts; `tile_modes` gives `(mode, level)` of each tile where they
     differ from the learned mode at the picture's level. Raises `ValueError` on impossible parts."""
     name = model.name.encode("ascii")
-    if not _NAME.fullmatch(name) or not 0 <= model.version <= 255 or len(model.check) != 4:
-        raise ValueError(f"model identity {model} cannot be written")
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or len(tiles) > MAX_TILES:
         raise ValueError(f"a picture of {width}x{height} pixels cannot be written")
     if not 0 <= level <= LEVEL_STEPS:
         raise ValueError(f"level {level} is not in 0..{LEVEL_STEPS}")
     if len(tiles) != tiles_along(width) * tiles_along(height):
         raise ValueError(f"{len(tiles)} tiles do not make a picture of {width}x{height} pixels")
+    if any(len(data) > MAX_TILE_BYTES for data in tiles):
+        raise ValueError(f"a tile of more than {MAX_TILE_BYTES} bytes cannot be written")
+    for kind, data in chunks:
+        if not _KIND.fullmatch(kind) or len(data) > MAX_CHUNK_BYTES or len(chunks) > MAX_CHUNKS:
+            raise ValueError(f"a chunk {kind!r} of {len(data)} bytes cannot be written")
     flags = (
         (_HAS_TILE_MODES if tile_modes is not None else 0)
         | (_HAS_REALISM if realism is not None else 0)
@@ -183,12 +194,15 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
             f"the picture has {width}x{height} pixels, more than the limit of {max_pixels}; "
             "raise the limit if you trust the file"
         )
+    count = tiles_along(width) * tiles_along(height)
+    if count > MAX_TILES:
+        raise CorruptHeader(f"header gives {count} tiles; a file has at most {MAX_TILES}")
     level = cursor.u16()
     name = cursor.take(cursor.byte())
     model_version, check = cursor.byte(), cursor.take(4)
     realism = cursor.byte() if flags & _HAS_REALISM else None
     tiles = []
-    for _ in range(tiles_along(width) * tiles_along(height)):
+    for _ in range(count):
         mode, tile_level = MODE_LEARNED, level
         if flags & _HAS_TILE_MODES:
             mode, tile_level = cursor.byte(), cursor.u16()
@@ -207,7 +221,11 @@ def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
         raise CorruptHeader(f"header names a model {name!r}, which is no name")
     if max(level, *(t.level for t in tiles)) > LEVEL_STEPS:
         raise CorruptHeader(f"header gives a level above {LEVEL_STEPS}")
+    if any(t.length > MAX_TILE_BYTES for t in tiles):
+        raise CorruptHeader(f"header gives a tile more than {MAX_TILE_BYTES} bytes")
     for chunk in chunks:
+        if not _KIND.fullmatch(chunk.kind):
+            raise CorruptHeader(f"header gives a chunk the type {chunk.kind!r}, which is none")
         if chunk.length > MAX_CHUNK_BYTES:
             raise CorruptHeader(f"chunk {chunk.kind!r} has {chunk.length} bytes, over the limit")
         if chunk.kind[:1].isupper():
