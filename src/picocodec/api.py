@@ -88,6 +88,8 @@ def decode(
     threads: int = 0,
     realism: float | None = None,
     allow_damaged: bool = False,
+    region: tuple[int, int, int, int] | None = None,
+    scale: float = 1,
 ) -> NDArray[np.uint8]:
     """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
     `[H, W, 4]` or `[H, W, 2]`.
@@ -97,18 +99,26 @@ def decode(
     file, `LimitExceeded` for more than `max_pixels`, `TypeError` for anything but bytes,
     `ValueError` for realism out of range.
 
+    `region` is `(x, y, width, height)` of a part, in pixels, identical to that part of the whole
+    picture; only the tiles that it touches are read. `scale` is 1, 1/2, 1/4 or 1/8: sides are
+    divided and rounded up, pixels are means. `ValueError` for any others.
+
     With `allow_damaged`, tiles that are damaged or missing are concealed from their neighbours,
     alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only
     a damaged header still is an error.
     """
-    from picocodec.codec.decoder import decode_picture
+    from picocodec.codec.decoder import SCALES, open_picture
 
     at = None if realism is None else checked_realism(realism)
+    divisor = next((n for n in SCALES if scale == 1 / n), None)
+    if divisor is None:
+        raise ValueError(f"scale must be 1, 1/2, 1/4 or 1/8, not {scale!r}")
     damage: list[PicoError] | None = [] if allow_damaged else None
-    picture = decode_picture(_bytes(data), max_pixels, threads, realism=at, damage=damage)
+    picture = open_picture(_bytes(data), max_pixels, threads, at, damage, region, divisor)
+    pixels = picture.read()
     if damage:
         warnings.warn(DamagedPicture(damage), stacklevel=2)
-    return images.to_array(picture)
+    return pixels[:, :, 0] if picture.channels == 1 else pixels
 
 
 def read_info(data: bytes | bytearray | memoryview) -> Info:

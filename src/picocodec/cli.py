@@ -11,14 +11,17 @@ import dataclasses
 import io
 import json
 import math
+import mmap
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from PIL import Image
 
@@ -28,11 +31,16 @@ from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
 from picocodec.format import container
 from picocodec.image import Picture
+from picocodec.writers import FORMATS, open_writer
+
+if TYPE_CHECKING:
+    from picocodec.codec.decoder import OpenPicture
 
 STREAM = "-"  # the name of standard input and standard output
 METADATA = ("exif", "xmp", "icc")
 _UNITS = {"": 1, "k": 1000, "ki": 1 << 10, "m": 1000**2, "mi": 1 << 20}
 DAMAGED = 3  # pictures were written, but what is damaged in one was concealed
+_SPOOL_BYTES = 1 << 25  # of output for a stream, before it waits on the disk
 INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
 
 # Reads the file of the first name and writes to the stream; returns what to report.
@@ -93,9 +101,9 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     parser = _parser("picodec", "Turn .pico files into images.", "IN.pico [OUT]", ".png")
     parser.add_argument(
         "--format",
-        choices=sorted(image.FORMATS),
+        choices=sorted(FORMATS),
         metavar="EXT",
-        help=f"of the output, unless its name tells: {', '.join(image.FORMATS)} (default: png)",
+        help=f"of the output, unless its name tells: {', '.join(FORMATS)} (default: png)",
     )
     parser.add_argument(
         "--realism",
@@ -103,6 +111,16 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         metavar="R",
         help="0: the closest pixels, 1: the most convincing texture (default: what the file or "
         "its model recommends)",
+    )
+    parser.add_argument(
+        "--region", type=_region, metavar="X,Y,W,H", help="decode this part only, in pixels"
+    )
+    parser.add_argument(
+        "--scale",
+        type=_scale,
+        default=1,
+        metavar="1/N",
+        help="divide the sides by 2, 4 or 8, for a smaller picture in little memory",
     )
     parser.add_argument(
         "--allow-damaged",
@@ -116,25 +134,49 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     target = pairs[0][1]
     named = "png" if target == STREAM else os.path.splitext(target)[1].lstrip(".").lower()
     extension = args.format or named
-    if extension not in image.FORMATS:
+    if extension not in FORMATS:
         parser.error(f"{target}: the name does not tell a known format; give --format")
     any_damaged = False
 
     def convert(source: str, out: BinaryIO) -> str:
-        from picocodec.codec.decoder import decode_picture
+        from picocodec.codec.decoder import open_picture
 
-        data = _read(source)
-        bar = _bar(source, args)
+        data = _map(source)
         damage: list[PicoError] | None = [] if args.allow_damaged else None
-        picture = decode_picture(data, args.max_pixels, args.threads, bar, args.realism, damage)
+        try:
+            picture = open_picture(
+                data,
+                args.max_pixels,
+                args.threads,
+                args.realism,
+                damage,
+                args.region,
+                args.scale,
+            )
+        except ValueError as error:  # a region beyond the picture
+            raise UnsupportedImage(str(error)) from None
+        _strip(picture, args.strip)
+        writer = open_writer(
+            out,
+            extension,
+            picture.width,
+            picture.height,
+            picture.channels,
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
+        )
+        for rows in picture.rows(_bar(source, args)):
+            writer.write(rows)
+        writer.close()
         if damage:
             nonlocal any_damaged
             any_damaged = True
             _say(f"{parser.prog}: {source}: {DamagedPicture(damage)}")
-        _strip(picture, args.strip)
-        image.write(picture, out, extension)
-        text = f"{picture.rgb.shape[1]}x{picture.rgb.shape[0]}"
-        return f"{text}  {_description(read_info(data))}" if args.verbose and not damage else text
+        text = f"{picture.width}x{picture.height}"
+        if args.verbose and not damage:
+            text += f"  {_description(read_info(data[:]))}"
+        return text
 
     code = _run(parser.prog, pairs, args, convert)
     return DAMAGED if code == 0 and any_damaged else code
@@ -209,6 +251,21 @@ def _bpp(text: str) -> float:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels")
+    left, top, width, height = map(int, parts)
+    return left, top, width, height
+
+
+def _scale(text: str) -> int:
+    known = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
+    return known[text]
 
 
 def _realism(text: str) -> float:
@@ -303,10 +360,11 @@ def _output(target: str) -> Iterator[BinaryIO]:
     path = os.path.realpath(target)
     if target == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
         # Neither a stream nor a device can be replaced by a file.
-        buffer = io.BytesIO()
-        yield buffer
-        with open(1 if target == STREAM else path, "wb", closefd=target != STREAM) as out:
-            out.write(buffer.getbuffer())
+        with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
+            yield cast(BinaryIO, spool)
+            spool.seek(0)
+            with open(1 if target == STREAM else path, "wb", closefd=target != STREAM) as out:
+                shutil.copyfileobj(spool, out)
         return
     temporary = os.path.join(os.path.dirname(path), f".pico-{os.getpid()}.tmp")
     try:
@@ -345,7 +403,18 @@ def _read(name: str) -> bytes:
         return file.read()
 
 
-def _strip(picture: Picture, names: Sequence[str]) -> None:
+def _map(name: str) -> bytes | mmap.mmap:
+    """A file's bytes, of which only those that are used are read."""
+    if name == STREAM:
+        return _read(name)
+    with open(name, "rb") as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # a pipe, an empty file
+            return file.read()
+
+
+def _strip(picture: Picture | OpenPicture, names: Sequence[str]) -> None:
     for name in names:
         setattr(picture, name, None)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
 from picocodec.format.container import MAX_SIDE
@@ -27,23 +26,9 @@ _TOO_DEEP = (
     "convert it to 8 bits first, or store it as PNG or TIFF"
 )
 
-# File name extensions that `write` knows, and Pillow's names for their formats.
-FORMATS = {
-    "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF",
-    "ppm": "PPM", "pgm": "PPM", "bmp": "BMP", "npy": "NPY",
-}  # fmt: skip
-_HOLD_ALPHA = {"PNG", "WEBP", "TIFF", "NPY"}
-_HOLD_METADATA = {"PNG", "JPEG", "WEBP", "TIFF"}
-# A decoded picture should not lose again what the codec has kept, nor wait longer for PNG's
-# usual compression, a tenth smaller, than for decoding.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "PNG": {"compress_level": 1},
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-    "WEBP": {"lossless": True, "exact": True},
-}
+_NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 EXIF_PREFIX = b"Exif\0\0"  # JPEG's, which Pillow keeps in `info`; a Picture has EXIF without it
-_XMP_TAG = 700
 _SUB_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # What a TIFF file says about its picture; its other tags are about the file.
 _TIFF_EXIF = (
@@ -53,16 +38,43 @@ _TIFF_EXIF = (
 )  # fmt: skip
 
 
+class Pixels(Protocol):
+    """RGB pixels, uint8 `[H, W, 3]`, that need not all be in memory: an array has them, a memory
+    map of a file, or `PillowPixels`. Slices are arrays."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]: ...
+
+
+class PillowPixels:
+    """The colours of a Pillow image of mode L, LA, RGB or RGBA, taken from it piece by piece:
+    it holds four bytes a pixel, and an array of all of them would come on top."""
+
+    def __init__(self, im: Image.Image) -> None:
+        self._im = im
+        self.shape = (im.height, im.width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        top, bottom, _ = key[0].indices(self.shape[0])
+        left, right, _ = key[1].indices(self.shape[1])
+        return _colours(np.atleast_3d(np.asarray(self._im.crop((left, top, right, bottom)))))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:, :].astype(dtype or np.uint8, copy=False)
+
+
 @dataclass
 class Picture:
-    """What a .pico file holds, decoded.
+    """What a .pico file holds, decoded, or is to hold.
 
     `rgb` uint8 `[H, W, 3]`, sRGB unless `icc` says otherwise; `alpha` uint8 `[H, W]`, not
     premultiplied; `gray` says that the picture has one channel, then `rgb` has three equal ones.
     Pixels are stored as they come: an orientation in `exif` is kept there, never applied.
     """
 
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     alpha: NDArray[np.uint8] | None = None
     gray: bool = False
     icc: bytes | None = None
@@ -89,21 +101,18 @@ def from_array(array: ArrayLike) -> Picture:
             f"pixels of shape {pixels.shape} are no picture: expected [H, W] or [H, W, 1 to 4]"
         )
     height, width, channels = pixels.shape
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise UnsupportedImage(
-            f"the picture has {width}x{height} pixels; its sides must be of 1 to {MAX_SIDE}"
-        )
-    gray = channels <= 2
+    _check_sides(width, height)
     return Picture(
-        rgb=np.repeat(pixels[:, :, :1], 3, axis=2) if gray else pixels[:, :, :3],
+        rgb=_colours(pixels),
         alpha=pixels[:, :, -1] if channels in (2, 4) else None,
-        gray=gray,
+        gray=channels <= 2,
     )
 
 
 def to_array(picture: Picture) -> NDArray[np.uint8]:
     """Pixels as uint8 `[H, W, 3]`; gray `[H, W]`; with alpha `[H, W, 4]` or, gray, `[H, W, 2]`."""
-    colours = picture.rgb[:, :, :1] if picture.gray else picture.rgb
+    rgb = picture.rgb[:, :]
+    colours = rgb[:, :, :1] if picture.gray else rgb
     if picture.alpha is not None:
         return np.concatenate([colours, picture.alpha[:, :, None]], axis=2)
     return colours[:, :, 0] if picture.gray else colours
@@ -127,13 +136,21 @@ def from_pillow(im: Image.Image) -> Picture:
             "profile if it has one, since a plain conversion shifts colours"
         )
     mode = _MODES[im.mode] + ("A" if im.has_transparency_data else "")
-    picture = from_array(np.asarray(im if im.mode == mode else im.convert(mode)))
+    _check_sides(*im.size)
+    pixels = im if im.mode == mode else im.convert(mode)
+    picture = Picture(PillowPixels(pixels), gray=mode in ("L", "LA"))
+    if mode in ("LA", "RGBA"):
+        picture.alpha = np.asarray(pixels.getchannel("A"))
+    _take_metadata(picture, im)
+    return picture
+
+
+def _take_metadata(picture: Picture, im: Image.Image) -> None:
     picture.icc = im.info.get("icc_profile") or None
     exif = im.info.get("exif") or (_tiff_exif(im) if im.format == "TIFF" else b"")
     picture.exif = exif.removeprefix(EXIF_PREFIX) or None
     xmp = im.info.get("xmp")
     picture.xmp = (xmp.encode() if isinstance(xmp, str) else xmp) or None
-    return picture
 
 
 def to_pillow(picture: Picture) -> Image.Image:
@@ -150,8 +167,9 @@ def pillow_info(icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> dic
 
 
 def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
-    """The picture in an image file of any format that Pillow reads, from a path or a seekable
-    binary stream; of an animation, the first frame, with a warning.
+    """The picture in an image file of any format that Pillow reads, or in a NumPy file, from a
+    path or a seekable binary stream; of an animation, the first frame, with a warning. Pixels
+    that lie in the file as they are stay there.
 
     Raises `UnsupportedImage`, `LimitExceeded` (Pillow's limit, `PIL.Image.MAX_IMAGE_PIXELS`),
     and `OSError` where the file system fails.
@@ -159,15 +177,19 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             return read(file)
-    if not source.read(1):
+    head = source.read(len(_NPY))
+    source.seek(0)
+    if not head:
         raise UnsupportedImage("the file is empty")
+    if head == _NPY:
+        return _read_npy(source)
     try:
         with Image.open(source) as im:
             if getattr(im, "is_animated", False):
                 warnings.warn(
                     "of several pictures in the file only the first is kept", stacklevel=2
                 )
-            return from_pillow(im)
+            return _mapped(im, source) or from_pillow(im)
     except PicoError:
         raise
     except Image.UnidentifiedImageError:
@@ -183,44 +205,62 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
         raise UnsupportedImage(f"the image cannot be read: {error}") from None
 
 
-def write(picture: Picture, stream: BinaryIO, extension: str) -> None:
-    """Write an image file to a seekable binary stream; `extension`, without a dot, is a key of
-    `FORMATS`. JPEG is written at its quality 95, everything else without loss.
-
-    Metadata that the format cannot hold is dropped with a warning. Raises `UnsupportedImage` for
-    an unknown extension, for transparency that the format cannot hold, and for pictures or
-    metadata too large for it.
-    """
-    format = FORMATS.get(extension.lower())
-    if format is None:
-        raise UnsupportedImage(f"no format {extension!r}; known are {', '.join(FORMATS)}")
-    if picture.alpha is not None and format not in _HOLD_ALPHA:
-        raise UnsupportedImage(
-            f"{format} cannot hold the picture's transparency: write PNG, WebP or TIFF"
-        )
-    info = pillow_info(picture.icc, picture.exif, picture.xmp)
-    if info and format not in _HOLD_METADATA:
-        warnings.warn(f"{format} cannot hold {', '.join(info)}: dropped", stacklevel=2)
-    if format == "NPY":
-        np.save(stream, to_array(picture))
-        return
+def _read_npy(file: BinaryIO) -> Picture:
+    """The picture in an array that NumPy has saved, mapped to memory if it lies in a file."""
     try:
-        options = _OPTIONS.get(format, {}) | info
-        if format == "PNG" and picture.xmp:
-            options["pnginfo"] = PngInfo()
-            options["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp.decode())
-        if format == "TIFF":
-            options["exif"] = Image.Exif()
-            if picture.exif:
-                options["exif"].load(picture.exif)
-            if picture.xmp:
-                options["exif"][_XMP_TAG] = picture.xmp
-        im = Image.fromarray(to_array(picture))
-        im.save(stream, format, **options)
-    except (OSError, ValueError, SyntaxError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise UnsupportedImage(f"the picture cannot be written as {format}: {error}") from None
+        mapped = np.lib.format.open_memmap(file.name, "r") if hasattr(file, "name") else None
+        array = np.lib.format.read_array(file) if mapped is None else mapped
+        picture = from_array(array)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedImage(f"the array cannot be coded: {error}") from None
+    height, width = picture.rgb.shape[:2]
+    if Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS:
+        raise LimitExceeded(
+            f"the array has {width}x{height} pixels, more than the limit of "
+            f"{Image.MAX_IMAGE_PIXELS}: raise it (--max-pixels or PIL.Image.MAX_IMAGE_PIXELS)"
+        )
+    return picture
+
+
+def _colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB `[H, W, 3]` of pixels `[H, W, 1 to 4]`; of gray ones a view that repeats them."""
+    if pixels.shape[2] <= 2:
+        return np.broadcast_to(pixels[:, :, :1], (*pixels.shape[:2], 3))
+    return pixels[:, :, :3]
+
+
+def _check_sides(width: int, height: int) -> None:
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise UnsupportedImage(
+            f"the picture has {width}x{height} pixels; its sides must be of 1 to {MAX_SIDE}"
+        )
+
+
+def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
+    """An image whose pixels lie in its file as they are (PPM, TIFF without compression): mapped
+    to memory instead of loaded. None for any other."""
+    if not hasattr(file, "name") or im.mode not in ("L", "RGB") or im.has_transparency_data:
+        return None
+    if im.format == "TIFF" and im.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        return None
+    pieces = getattr(im, "tile", ())
+    row = im.width * len(im.mode)
+    place, top = None, 0
+    for codec, (left, upper, right, lower), offset, args in pieces:
+        plain = args in (im.mode, (im.mode, 0, 1), (im.mode, row, 1))
+        follows = place in (None, offset - top * row) and upper == top
+        if codec != "raw" or not plain or not follows or (left, right) != (0, im.width):
+            return None
+        place, top = offset - top * row, lower
+    if place is None or top != im.height:
+        return None
+    _check_sides(*im.size)
+    shape = im.height, im.width, len(im.mode)
+    if os.fstat(file.fileno()).st_size < place + im.height * row:
+        raise UnsupportedImage("the image cannot be read: the file is truncated")
+    picture = from_array(np.memmap(file, np.uint8, "r", place, shape))
+    _take_metadata(picture, im)
+    return picture
 
 
 def _has_16_bits(codec: str, extents: Any, offset: int, args: Any) -> bool:

@@ -27,6 +27,7 @@ from picocodec.image import pillow_info, to_pillow
 DECODE_THREADS = 0  # 0: all cores
 
 # The limit in force is Pillow's own, `Image.MAX_IMAGE_PIXELS`: `Image.open` applies it.
+_SCALES = (1, 2, 4, 8)
 _MAX_PIXELS = container.MAX_SIDE**2
 
 
@@ -39,6 +40,7 @@ class PicoImageFile(ImageFile.ImageFile):
 
     format = "PICO"
     format_description = "PICO learned image"
+    _scale = 1  # what the sides are divided by, since a draft will do
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -59,13 +61,28 @@ class PicoImageFile(ImageFile.ImageFile):
         # Says that pixels are missing; `load` never hands it to one of Pillow's decoders.
         self.tile = [ImageFile._Tile("pico", (0, 0, *self.size), 0, None)]
 
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode to no more than is needed for `size`: sides divided by 2, 4 or 8. Pillow's
+        `thumbnail` calls this; modes are not changed."""
+        if len(self.tile) != 1 or size is None or self._scale != 1:
+            return None
+        width, height = self.size
+        fitting = min(width // max(size[0], 1), height // max(size[1], 1))
+        self._scale = max(n for n in _SCALES if n <= max(fitting, 1))
+        self._size = -(-width // self._scale), -(-height // self._scale)
+        return self.mode, (0, 0, width / self._scale, height / self._scale)
+
     def load(self) -> Any:
         if self.tile:
             from picocodec.codec.decoder import decode_picture
 
             damage = _damage()
             try:
-                picture = decode_picture(self._data, _MAX_PIXELS, DECODE_THREADS, damage=damage)
+                picture = decode_picture(
+                    self._data, _MAX_PIXELS, DECODE_THREADS, damage=damage, scale=self._scale
+                )
             except PicoError as error:
                 raise OSError(str(error)) from error
             if damage:

@@ -19,14 +19,18 @@ def test_tiles_cover_the_picture_once(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_cut_and_paste_are_inverse(height: int, width: int) -> None:
+def test_what_a_tile_owns_of_its_canvas_is_what_was_cut(height: int, width: int) -> None:
     rgb = photo(height, width)
     out = np.zeros_like(rgb)
     for tile in tiles.layout(width, height):
         canvas = tiles.cut(rgb, tile)
         assert canvas.shape == (1, 3, *tile.padded) and canvas.dtype == np.float32
         assert all(side % 64 == 0 and side <= 576 for side in tile.padded)
-        tiles.paste(out, tile, canvas)
+        rows, columns = (
+            slice(tile.top, tile.top + tile.height),
+            slice(tile.left, tile.left + tile.width),
+        )
+        out[rows, columns] = tiles.own(canvas, tile)
     assert np.array_equal(out, rgb)
 
 
@@ -55,8 +59,8 @@ def test_used_part_of_y_covers_tile_and_margin() -> None:
         assert (rows - 1) * 16 < side + 8 <= rows * 16
 
 
-def test_pixels_that_are_not_numbers_become_black() -> None:
-    rgb = np.full((3, 3, 3), 9, np.uint8)
-    canvas = np.full((1, 3, 64, 64), np.nan, np.float32)
-    tiles.paste(rgb, tiles.layout(3, 3)[0], canvas)
-    assert not rgb.any()
+def test_pixels_beyond_the_range_and_those_that_are_not_numbers() -> None:
+    canvas = np.zeros((1, 3, 64, 64), np.float32)
+    canvas[0, 0, 4, 4:8] = np.nan, np.inf, -np.inf, 7
+    owned = tiles.own(canvas, tiles.layout(4, 3)[0])
+    assert owned[0, :, 0].tolist() == [0, 255, 0, 255] and not owned[1:].any()

@@ -16,7 +16,7 @@ SMOOTH = 33  # pixels along a border that are averaged, so that it leaves no str
 def conceal(
     rgb: NDArray[np.uint8], layout: Sequence[Tile], columns: int, lost: Sequence[int]
 ) -> None:
-    """Fill the tiles of the numbers `lost` in `rgb` `[H, W, 3]` from the others around them.
+    """Fill the tiles of the numbers `lost` in `rgb` `[H, W, 1 or 3]` from the others around them.
 
     A pixel is the mean of the nearest pixels of the decoded neighbours on the four sides, each
     weighted by the inverse square of its distance.
@@ -39,7 +39,7 @@ def conceal(
         if not sides:
             rgb[rows, across] = GRAY
             continue
-        total = np.zeros((t.height, t.width, 3), np.float32)
+        total = np.zeros((t.height, t.width, rgb.shape[2]), np.float32)
         weights = np.zeros((t.height, t.width, 1), np.float32)
         for border, distance in sides:
             weight = (1 / np.square(distance))[:, :, None]

@@ -1,76 +1,257 @@
-"""File to picture: bytes -> symbols -> pixels, tile by tile."""
+"""File to picture: bytes -> symbols -> pixels, tile by tile, a row of tiles at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from picocodec.codec import tiles
 from picocodec.codec.concealment import conceal
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
+from picocodec.codec.pipeline import in_order, share
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, PicoError, UnsupportedVersion, tolerate
 from picocodec.format import container
-from picocodec.image import Picture
+from picocodec.format.container import Header
+from picocodec.image import Picture, from_array
 
 Ints = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+Region = tuple[int, int, int, int]  # left, top, width, height in pixels
+
+SCALES = (1, 2, 4, 8)  # what the sides of a picture can be divided by on the way
 
 
 def decode_picture(
-    data: bytes,
+    data: bytes | mmap,
     max_pixels: int = container.MAX_PIXELS,
     threads: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     realism: float | None = None,
     damage: list[PicoError] | None = None,
+    region: Region | None = None,
+    scale: int = 1,
 ) -> Picture:
-    """The picture in a .pico file; raises a `PicoError` for anything that is not one.
+    """The picture in a .pico file, whole; parameters and errors as of `open_picture`."""
+    source = open_picture(data, max_pixels, threads, realism, damage, region, scale)
+    picture = from_array(source.read(progress))
+    picture.icc, picture.exif, picture.xmp = source.icc, source.exif, source.xmp
+    return picture
 
-    `realism` None is what the file recommends, or else the model's default. Every checksum is
-    verified before the first network runs. With a list as `damage`, errors behind the header
-    are appended to it instead: tiles are concealed, alpha and metadata left out.
+
+def open_picture(
+    data: bytes | mmap,
+    max_pixels: int = container.MAX_PIXELS,
+    threads: int = 0,
+    realism: float | None = None,
+    damage: list[PicoError] | None = None,
+    region: Region | None = None,
+    scale: int = 1,
+) -> OpenPicture:
+    """Make ready to decode a .pico file; raises a `PicoError` for anything that is not one.
+
+    `realism` None is what the file recommends, or else the model's default. `region` is the part
+    that is wanted, and the only one whose tiles are read; `ValueError` if it is not within the
+    picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel is the mean of
+    `scale` by `scale`. All checksums of what is read are verified here, before the first network
+    runs. With a list as `damage`, errors behind the header are appended to it, here and while
+    decoding, instead: tiles are concealed, alpha and metadata left out.
     """
     header = container.read_header(data, max_pixels)
+    left, top, width, height = region or (0, 0, header.width, header.height)
+    if (
+        min(left, top, width - 1, height - 1) < 0
+        or left + width > header.width
+        or top + height > header.height
+    ):
+        raise ValueError(
+            f"region {left},{top},{width},{height} does not lie within the picture of "
+            f"{header.width}x{header.height} pixels"
+        )
     with tolerate(damage):
         container.check_size(header, len(data))
     metadata = read_metadata(header, data, damage)
     alpha = None
     if metadata.alpha is not None:
         with tolerate(damage):
-            alpha = read_alpha(header, metadata.alpha)
-    payloads: dict[int, bytes] = {}  # by tile
+            alpha = read_alpha(header, metadata.alpha)[top : top + height, left : left + width]
+    wanted = Tile(top, left, height, width)
+    layout: dict[int, Tile] = {}
+    payloads: dict[int, bytes] = {}
     offset = header.size
-    for i, entry in enumerate(header.tiles):
-        with tolerate(damage, tile=i):
-            if entry.mode != container.MODE_LEARNED:
-                raise UnsupportedVersion(f"tile {i} has coding mode {entry.mode}, unknown here")
-            payloads[i] = container.tile_data(header, data, i, offset)
+    for i, tile in enumerate(tiles.layout(header.width, header.height)):
+        entry = header.tiles[i]
+        if tile.meets(wanted):
+            layout[i] = tile
+            with tolerate(damage, tile=i):
+                if entry.mode != container.MODE_LEARNED:
+                    raise UnsupportedVersion(f"tile {i} has coding mode {entry.mode}, unknown here")
+                payloads[i] = container.tile_data(header, data, i, offset)
         offset += entry.length
-    model = load_model_for(header.model, threads)
+    workers, threads_of_each = share(threads, len(layout))
+    model = load_model_for(header.model, threads_of_each)
     if realism is None:
         realism = model.realism if header.realism is None else header.realism / 255
-    rgb = np.empty((header.height, header.width, 3), np.uint8)
-    layout = tiles.layout(header.width, header.height)
-    for i, tile in enumerate(layout):
-        if i in payloads:
-            level = header.tiles[i].level
-            with tolerate(damage, tile=i):
-                try:
-                    z, symbols = decode_symbols(model, payloads.pop(i), tile, level)
-                except CorruptTile as error:
-                    raise CorruptTile(f"tile {i}: {error}") from None
-                tiles.paste(rgb, tile, model.synthesise(symbols, z, level, realism))
-        if progress:
-            progress(i + 1, len(layout))
-    if damage:
-        conceal(rgb, layout, header.columns, [e.tile for e in damage if e.tile is not None])
-    if header.gray:
-        luma = rgb.mean(2, dtype=np.float32).round().astype(np.uint8)
-        rgb[:] = luma[:, :, None]
-    return Picture(rgb, alpha, header.gray, metadata.icc, metadata.exif, metadata.xmp)
+    return OpenPicture(
+        width=-(-width // scale),
+        height=-(-height // scale),
+        icc=metadata.icc,
+        exif=metadata.exif,
+        xmp=metadata.xmp,
+        _header=header,
+        _model=model,
+        _alpha=alpha,
+        _wanted=wanted,
+        _scale=scale,
+        _tiles=layout,
+        _payloads=payloads,
+        _realism=realism,
+        _workers=workers,
+        _damage=damage,
+    )
+
+
+@dataclass
+class OpenPicture:
+    """A picture about to be decoded: its size in pixels, its metadata, and then its rows."""
+
+    width: int
+    height: int
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+    _header: Header = field(repr=False)
+    _model: Model = field(repr=False)
+    _alpha: Bytes | None = field(repr=False)
+    _wanted: Tile
+    _scale: int
+    _tiles: dict[int, Tile] = field(repr=False)  # the touched ones, by number
+    _payloads: dict[int, bytes] = field(repr=False)  # of those that are whole
+    _realism: float
+    _workers: int
+    _damage: list[PicoError] | None
+
+    @property
+    def channels(self) -> int:
+        """1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
+        return (1 if self._header.gray else 3) + (self._alpha is not None)
+
+    def read(self, progress: Progress | None = None) -> Bytes:
+        """All pixels, `[height, width, channels]`."""
+        pixels = np.empty((self.height, self.width, self.channels), np.uint8)
+        top = 0
+        for rows in self.rows(progress):
+            pixels[top : top + len(rows)] = rows
+            top += len(rows)
+        return pixels
+
+    def rows(self, progress: Progress | None = None) -> Iterator[Bytes]:
+        """Pixels `[n, width, channels]` from the top, the rows of one row of tiles at a time,
+        which is all that memory holds; to be called once.
+
+        `progress` is told (tiles done, tiles in all). Raises `CorruptTile` for tiles that no
+        encoder writes, unless damage is allowed; then all rows come at once, since what conceals
+        a tile may lie below it.
+        """
+        colours = self._bands(self._wanted, progress)
+        if self._damage is not None:
+            colours = iter([self._concealed(progress)])
+        rows = self._with_alpha(colours)
+        return rows if self._scale == 1 else _reduced(rows, self._scale)
+
+    def _bands(self, wanted: Tile, progress: Progress | None) -> Iterator[Bytes]:
+        """The colours of `wanted`, cut from one row of tiles after the other."""
+        decoded = in_order(self._decode, self._tiles, self._workers)
+        done = 0
+        for top, group in groupby(self._tiles.values(), key=lambda tile: tile.top):
+            row = list(group)
+            start = max(top, wanted.top)
+            stop = min(top + row[0].height, wanted.top + wanted.height)
+            shape = stop - start, wanted.width, 1 if self._header.gray else 3
+            band = np.empty(shape, np.uint8)
+            for tile, pixels in zip(row, islice(decoded, len(row)), strict=True):
+                if pixels is not None:
+                    first = max(tile.left, wanted.left)
+                    last = min(tile.left + tile.width, wanted.left + wanted.width)
+                    band[:, first - wanted.left : last - wanted.left] = pixels[
+                        start - top : stop - top, first - tile.left : last - tile.left
+                    ]
+                done += 1
+                if progress:
+                    progress(done, len(self._tiles))
+            yield band
+
+    def _decode(self, index: int) -> Bytes | None:
+        """The pixels that a tile owns, `[h, w, 1 or 3]`; None if it is damaged."""
+        tile, level = self._tiles[index], self._header.tiles[index].level
+        if index not in self._payloads:
+            return None
+        with tolerate(self._damage, tile=index):
+            try:
+                z, symbols = decode_symbols(self._model, self._payloads.pop(index), tile, level)
+            except CorruptTile as error:
+                raise CorruptTile(f"tile {index}: {error}") from None
+            canvas = self._model.synthesise(symbols, z, level, self._realism)
+            pixels = tiles.own(canvas, tile)
+            if self._header.gray:
+                mean = pixels.mean(2, keepdims=True, dtype=np.float32)
+                return mean.round().astype(np.uint8)
+            return pixels
+        return None
+
+    def _concealed(self, progress: Progress | None) -> Bytes:
+        """The colours of all that is wanted, what is damaged filled from around it."""
+        touched = list(self._tiles.values())
+        first, last = touched[0], touched[-1]
+        height = last.top + last.height - first.top
+        width = last.left + last.width - first.left
+        outer = Tile(first.top, first.left, height, width)
+        colours = np.concatenate(list(self._bands(outer, progress)))
+        assert self._damage is not None
+        numbers = list(self._tiles)
+        lost = [numbers.index(e.tile) for e in self._damage if e.tile is not None]
+        if lost:
+            layout = [replace(t, top=t.top - outer.top, left=t.left - outer.left) for t in touched]
+            conceal(colours, layout, sum(t.top == first.top for t in touched), lost)
+        top, left = self._wanted.top - outer.top, self._wanted.left - outer.left
+        return colours[top : top + self._wanted.height, left : left + self._wanted.width]
+
+    def _with_alpha(self, bands: Iterator[Bytes]) -> Iterator[Bytes]:
+        top = 0
+        for band in bands:
+            if self._alpha is not None:
+                alpha = self._alpha[top : top + len(band), :, None]
+                top += len(band)
+                band = np.concatenate([band, alpha], axis=2)
+            yield band
+
+
+def _reduced(bands: Iterator[Bytes], factor: int) -> Iterator[Bytes]:
+    """Means of `factor` by `factor` pixels; of fewer at the right and at the bottom."""
+    rest: Bytes | None = None
+    for band in bands:
+        rows = band if rest is None else np.concatenate([rest, band])
+        whole = len(rows) // factor * factor
+        if whole:
+            yield _reduce(rows[:whole], factor)
+        rest = rows[whole:]
+    if rest is not None and len(rest):
+        yield _reduce(rest, factor)
+
+
+def _reduce(pixels: Bytes, factor: int) -> Bytes:
+    # Pillow weights colours by their alpha.
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    reduced = np.asarray(image.reduce(factor))
+    return reduced.reshape(*reduced.shape[:2], pixels.shape[2])
 
 
 def decode_symbols(model: Model, payload: bytes, tile: Tile, level: int) -> tuple[Ints, Ints]:

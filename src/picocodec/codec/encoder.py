@@ -12,9 +12,9 @@ from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
 from picocodec.codec.rate import fill
 from picocodec.codec.scale_decoder import Z_LIMIT
-from picocodec.codec.tiles import Pixels, Tile
+from picocodec.codec.tiles import Tile
 from picocodec.format import container
-from picocodec.image import Picture
+from picocodec.image import Picture, Pixels
 
 Progress = Callable[[int, int], None]
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,9 @@ def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def read_metadata(header: Header, data: bytes, damage: list[PicoError] | None = None) -> Metadata:
+def read_metadata(
+    header: Header, data: bytes | mmap, damage: list[PicoError] | None = None
+) -> Metadata:
     """The metadata of a file; raises `Truncated` or `CorruptChunk`, or notes that in `damage`
     and leaves the item out."""
     if not header.chunks:

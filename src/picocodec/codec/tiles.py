@@ -8,12 +8,12 @@ neighbours, continued to a multiple of 64 on the right and at the bottom: 512x51
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.format.container import TILE, tiles_along
+from picocodec.image import Pixels
 
 MARGIN = 4
 Y_STEP = 16  # pixels to one position of y
@@ -53,6 +53,15 @@ class Tile:
             -(-(self.width + 2 * MARGIN) // Y_STEP),
         )
 
+    def meets(self, other: Tile) -> bool:
+        """Whether the two have a pixel in common."""
+        return (
+            self.top < other.top + other.height
+            and other.top < self.top + self.height
+            and self.left < other.left + other.width
+            and other.left < self.left + self.width
+        )
+
 
 def layout(width: int, height: int) -> list[Tile]:
     """The tiles of a picture, row by row."""
@@ -67,16 +76,6 @@ def _spans(side: int) -> list[tuple[int, int]]:
     """Start and length of each tile along a side."""
     last = tiles_along(side) - 1
     return [(i * TILE, TILE if i < last else side - i * TILE) for i in range(last + 1)]
-
-
-class Pixels(Protocol):
-    """RGB pixels, uint8 `[H, W, 3]`, that need not all be in memory: of an array, a file, or a
-    Pillow image. Slices give arrays."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]: ...
 
 
 def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
@@ -101,10 +100,10 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
     return canvas[None]
 
 
-def paste(rgb: NDArray[np.uint8], tile: Tile, pixels: NDArray[np.float32]) -> None:
-    """Write the part of decoded `pixels` `[1, 3, H, W]` that the tile owns into the picture."""
-    own = pixels[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
-    rounded = np.rint(np.nan_to_num(own).clip(0, 1) * np.float32(255)).astype(np.uint8)
-    rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width] = rounded.transpose(
-        1, 2, 0
-    )
+def own(canvas: NDArray[np.float32], tile: Tile) -> NDArray[np.uint8]:
+    """The pixels `[h, w, 3]` of what a tile owns of its decoded canvas `[1, 3, H, W]`."""
+    values = canvas[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
+    values = np.fmax(values, np.float32(0))  # what is not a number becomes black
+    np.minimum(values, np.float32(1), out=values)
+    values *= np.float32(255)
+    return np.ascontiguousarray(np.rint(values, out=values).astype(np.uint8).transpose(1, 2, 0))

@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from mmap import mmap
 
 from picocodec.errors import (
     CorruptChunk,
@@ -168,7 +169,7 @@ def write(
     return bytes(out) + b"".join(tiles) + b"".join(data for _, data in chunks)
 
 
-def read_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(data: bytes | mmap, max_pixels: int = MAX_PIXELS) -> Header:
     """The header of a file, checked; `data` may end anywhere after it.
 
     Raises `NotAPicoFile`, `UnsupportedVersion`, `Truncated`, `CorruptHeader`, and
@@ -254,7 +255,7 @@ def check_size(header: Header, size: int) -> None:
         raise CorruptHeader(f"{size - header.file_size} bytes follow the end of the picture")
 
 
-def tile_data(header: Header, data: bytes, index: int, offset: int) -> bytes:
+def tile_data(header: Header, data: bytes | mmap, index: int, offset: int) -> bytes:
     """The data of one tile, which begins at `offset`; raises `Truncated` or `CorruptTile`."""
     entry = header.tiles[index]
     piece = data[offset : offset + entry.length]
@@ -268,7 +269,7 @@ def tile_data(header: Header, data: bytes, index: int, offset: int) -> bytes:
 
 
 def chunk_data(
-    header: Header, data: bytes, damage: list[PicoError] | None = None
+    header: Header, data: bytes | mmap, damage: list[PicoError] | None = None
 ) -> dict[bytes, bytes]:
     """The data of every chunk by type; raises `Truncated` or `CorruptChunk`, or notes that in
     `damage` and leaves the chunk out."""
@@ -290,7 +291,7 @@ def chunk_data(
 
 
 class _Cursor:
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes | mmap, at: int) -> None:
         self.data, self.at = data, at
 
     def take(self, count: int) -> bytes:
