@@ -30,6 +30,9 @@ def run(tmp_path_factory, photo) -> Run:
     (folder / "set").mkdir()
     for number in range(3):
         Image.fromarray(photo(96, 120, number)).save(folder / "set" / f"{number}.png")
+    (folder / "set" / "manifest.csv").write_text(
+        "file,category\n0.png,natural\n1.png,text\n2.png,natural\n"
+    )
     for _ in range(2):
         code = picolab(
             *("evaluate", str(folder / "set"), "--codecs", "jpeg-420,webp,png,vtm"),
@@ -47,7 +50,11 @@ def run(tmp_path_factory, photo) -> Run:
 
 def test_bd_rates_against_the_anchor(run):
     with open(run.folder / "bd_rate.csv", newline="") as file:
-        rows = {(r["codec"], r["anchor"], r["metric"]): r for r in csv.DictReader(file)}
+        rows = {
+            (r["codec"], r["anchor"], r["metric"]): r
+            for r in csv.DictReader(file)
+            if r["kind"] == "all"
+        }
     webp = rows["webp", "jpeg-420", "psnr"]
     assert float(webp["low95"]) <= float(webp["percent"]) <= float(webp["high95"]) < 0
     assert int(webp["images"]) + int(webp["refused"]) == 3
@@ -63,6 +70,23 @@ def test_the_report_tells_versions_settings_and_what_is_left_out(run):
     assert "over 0.8 to 3 bpp of the anchor" in text
     assert "set (3)" in text
     assert "plots/psnr.svg" in text and (run.folder / "plots" / "psnr.png").is_file()
+
+
+def test_each_kind_of_pictures_has_its_own_tables(run):
+    assert run.kinds == {"natural": 2, "text": 1}
+    found = {kind: run.compare("webp", "jpeg-420", "psnr", kind).summary for kind in run.kinds}
+    every = run.compare("webp", "jpeg-420", "psnr").summary
+    assert (found["natural"].images, found["text"].images, every.images) == (2, 1, 3)
+    weighted = (2 * found["natural"].percent + found["text"].percent) / 3
+    assert weighted == pytest.approx(every.percent)
+    for text in ((run.folder / "bd_rate.md").read_text(), (run.folder / "index.html").read_text()):
+        for heading in ("natural (2)", "text (1)"):
+            assert text.count(f"against jpeg-420 over 0.8 to 3 bpp of the anchor, {heading}") == 1
+        assert f"{found['text'].percent:+.1f} %" in text
+    means = {(r["kind"], r["codec"], r["rate"]): r for r in run._summaries}
+    text_row = means["text", "webp", "40"]
+    (row,) = [r for r in run.rows if (r["image"], r["codec"], r["rate"]) == ("set/1", "webp", "40")]
+    assert text_row["images"] == "1" and text_row["psnr"] == row["psnr"]
 
 
 def test_the_report_comes_from_the_folder_alone(run, tmp_path):

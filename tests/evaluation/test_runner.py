@@ -161,6 +161,10 @@ def test_sources_of_pictures(tmp_path, photo, monkeypatch):
     monkeypatch.setenv("PICOLAB_EVAL", str(tmp_path))
     assert [i.name for i in find(["kodak"])] == ["kodak/2", "kodak/10", "kodak/deep/1"]
     assert [i.name for i in find([str(tmp_path / "kodak" / "2.png")])] == ["kodak/2"]
+    assert {i.kind for i in find(["kodak"])} == {"unsorted"}
+    (tmp_path / "manifest.csv").write_text("file,category\nkodak/2.png,natural\n")
+    assert [i.kind for i in find(["kodak"])] == ["natural", "unsorted", "unsorted"]
+    assert find([str(tmp_path / "kodak" / "2.png")])[0].kind == "natural"
     with pytest.raises(FileNotFoundError, match="DIV2K_valid_HR"):
         find(["div2k-valid"])
     with pytest.raises(FileNotFoundError, match="no file, folder or set nowhere"):

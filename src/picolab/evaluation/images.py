@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 from collections.abc import Iterable
@@ -28,16 +29,21 @@ DEFAULT_SETS = ("kodak", "dev")
 
 @dataclass(frozen=True)
 class TestImage:
-    """`name` is unique in a run: the set's or folder's name, a slash, the file's stem."""
+    """`name` is unique in a run: the set's or folder's name, a slash, the file's stem. `kind` is
+    what it shows (natural, text, graphics ...), by which reports split their tables."""
 
     __test__ = False  # pytest would take the name for a class of tests
 
     name: str
     path: Path
+    kind: str = "unsorted"
 
 
 def find(sources: Iterable[str]) -> list[TestImage]:
     """Pictures of all sources (names of sets, folders searched at any depth, files), sorted.
+
+    The kind of each is its `category` in the `manifest.csv` of its folder or of the one above,
+    whose column `file` has paths from where the manifest lies.
 
     Raises `FileNotFoundError` for a source that is not there and `ValueError` for one without
     pictures.
@@ -53,14 +59,25 @@ def find(sources: Iterable[str]) -> list[TestImage]:
             raise FileNotFoundError(f"test pictures: no file, folder or set {source}")
         if not files:
             raise ValueError(f"test pictures: none in {path} ({', '.join(sorted(SUFFIXES))})")
+        kinds = _kinds(path)
         for file in files:
             inside = file.relative_to(path) if path.is_dir() else Path(file.name)
             name = (Path(path.name if path.is_dir() else path.parent.name) / inside).with_suffix("")
-            image = TestImage(name.as_posix(), file)
+            image = TestImage(name.as_posix(), file, kinds.get(file, "unsorted"))
             other = found.setdefault(image.name, image)
             if other.path != file:
                 raise ValueError(f"test pictures: {other.path} and {file} have one name")
     return sorted(found.values(), key=_natural)
+
+
+def _kinds(source: Path) -> dict[Path, str]:
+    """The categories that a manifest gives, by file."""
+    folder = source if source.is_dir() else source.parent
+    for above in (folder, folder.parent):
+        if (above / "manifest.csv").is_file():
+            with open(above / "manifest.csv", newline="") as manifest:
+                return {above / row["file"]: row["category"] for row in csv.DictReader(manifest)}
+    return {}
 
 
 def megapixels(image: TestImage) -> float:

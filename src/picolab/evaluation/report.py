@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from picolab.evaluation.results import Comparison, Run
+from picolab.evaluation.runner import ALL
 
 NOTES = """\
 BD-rate: bytes more (+) or fewer (-) than the anchor at equal quality, per picture, then the mean
@@ -21,11 +22,11 @@ def write_bd_rates(run: Run) -> None:
     with open(run.folder / "bd_rate.csv", "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(
-            ["codec", "anchor", "metric", "percent", "low95", "high95", "images", "refused"]
+            ["kind", "codec", "anchor", "metric", "percent", "low95", "high95", "images", "refused"]
             + ["value_from", "value_to", "anchor_bpp_from", "anchor_bpp_to", "covered", "reason"]
         )
         for c in run.comparisons:
-            names = [c.codec, c.anchor, c.metric]
+            names = [c.kind, c.codec, c.anchor, c.metric]
             s = c.summary
             if s is None:
                 table.writerow([*names, *[""] * 10, c.reason])
@@ -39,7 +40,8 @@ def write_bd_rates(run: Run) -> None:
 
 
 def bd_rates(run: Run) -> str:
-    """The BD-rate tables as Markdown: all against the anchor, the subject against all."""
+    """The BD-rate tables as Markdown: all against the anchor, the subject against all; the same
+    for each kind of pictures."""
     metrics = [*run.metrics, *run.set_metrics]
     over = (
         ""
@@ -48,22 +50,20 @@ def bd_rates(run: Run) -> str:
     )
     head = ["", *(run.title(m) + (" †" if run.training_loss(m) else "") for m in metrics)]
     parts = []
-    against_anchor = [c for c in run.codecs if c != run.anchor]
-    parts.append(f"### Every codec against {run.anchor}{over}\n")
-    parts.append(
-        _table(
-            head, ([c, *(_cell(run, c, run.anchor, m) for m in metrics)] for c in against_anchor)
-        )
-    )
-    if len(run.codecs) > 2:
-        others = [c for c in run.codecs if c != run.subject]
-        parts.append(f"\n### {run.subject} against each{over}\n")
-        parts.append(
-            _table(head, ([c, *(_cell(run, run.subject, c, m) for m in metrics)] for c in others))
-        )
+    against_anchor = [(codec, run.anchor) for codec in run.codecs if codec != run.anchor]
+    others = [(run.subject, codec) for codec in run.codecs if codec != run.subject]
+    for kind, count in ((ALL, len(run.facts["images"])), *run.kinds.items()):
+        of_kind = "" if kind == ALL else f", {kind} ({count})"
+        parts.append(f"### Every codec against {run.anchor}{over}{of_kind}\n")
+        rows = ([c, *(_cell(run, kind, c, a, m) for m in metrics)] for c, a in against_anchor)
+        parts.append(_table(head, rows))
+        if len(run.codecs) > 2:
+            parts.append(f"\n### {run.subject} against each{over}{of_kind}\n")
+            rows = ([a, *(_cell(run, kind, c, a, m) for m in metrics)] for c, a in others)
+            parts.append(_table(head, rows))
     parts.append("\n### Where these were measured\n")
     parts.append(
-        "Medians over the pictures: from which to which value, at which bits per pixel of the "
+        "Medians over all pictures: from which to which value, at which bits per pixel of the "
         "anchor, and how much of the interval asked for both curves cover.\n"
     )
     parts.append(_table(["codec", "anchor", *head[1:]], _intervals(run, metrics)))
@@ -188,14 +188,13 @@ def _means(run: Run) -> Iterable[str]:
         yield f"<details><summary>{codec}</summary>\n\n{_table(head, rows)}\n</details>\n"
 
 
-def _find(run: Run, codec: str, anchor: str, metric: str) -> Comparison:
-    return next(
-        c for c in run.comparisons if (c.codec, c.anchor, c.metric) == (codec, anchor, metric)
-    )
+def _find(run: Run, kind: str, codec: str, anchor: str, metric: str) -> Comparison:
+    wanted = (kind, codec, anchor, metric)
+    return next(c for c in run.comparisons if (c.kind, c.codec, c.anchor, c.metric) == wanted)
 
 
-def _cell(run: Run, codec: str, anchor: str, metric: str) -> str:
-    s = _find(run, codec, anchor, metric).summary
+def _cell(run: Run, kind: str, codec: str, anchor: str, metric: str) -> str:
+    s = _find(run, kind, codec, anchor, metric).summary
     if s is None:
         return "refused"
     cell = f"{s.percent:+.1f} %"
@@ -209,7 +208,7 @@ def _intervals(run: Run, metrics: Sequence[str]) -> Iterable[list[str]]:
     for codec, anchor in pairs:
         cells = []
         for metric in metrics:
-            comparison = _find(run, codec, anchor, metric)
+            comparison = _find(run, ALL, codec, anchor, metric)
             s = comparison.summary
             if s is None:
                 cells.append(comparison.reason)

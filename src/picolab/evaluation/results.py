@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +14,15 @@ from typing import Any
 
 from picolab.evaluation.bjontegaard import Curve, Range, Refused, Summary, over_images
 from picolab.evaluation.metrics import SET_METRICS
+from picolab.evaluation.runner import ALL, groups
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """BD-rate of a codec against an anchor over one metric, or the reason why there is none."""
+    """BD-rate of a codec against an anchor over one metric and one kind of pictures (or all), or
+    the reason why there is none."""
 
+    kind: str
     codec: str
     anchor: str
     metric: str
@@ -49,8 +52,19 @@ class Run:
 
     @cached_property
     def summary(self) -> list[dict[str, str]]:
-        """Of `summary.csv`: one a codec and rate."""
+        """Of `summary.csv`, over all pictures: one a codec and rate."""
+        return [row for row in self._summaries if row["kind"] == ALL]
+
+    @cached_property
+    def _summaries(self) -> list[dict[str, str]]:
         return self._table("summary.csv")
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many pictures there are of each kind; nothing if there is but one kind."""
+        of_images = self.facts["kinds"]
+        counts = Counter(of_images.values())
+        return {kind: counts[kind] for kind in groups(of_images) if kind != ALL}
 
     @cached_property
     def failures(self) -> list[dict[str, str]]:
@@ -79,36 +93,42 @@ class Run:
     def training_loss(self, metric: str) -> bool:
         return metric not in SET_METRICS and self.facts["metrics"][metric]["training_loss"]
 
-    def curves(self, codec: str, metric: str) -> dict[str, Curve]:
-        """The codec's curve for each picture; a metric of sets has one, called "all"."""
-        table = self.summary if metric in SET_METRICS else self.rows
+    def curves(self, codec: str, metric: str, kind: str = ALL) -> dict[str, Curve]:
+        """The codec's curve for each picture of the kind; a metric of sets has one curve."""
+        of_images = self.facts["kinds"]
         points: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for row in table:
-            if row["codec"] == codec and row[metric]:
+        for row in self._summaries if metric in SET_METRICS else self.rows:
+            of_row = [row["kind"]] if "kind" in row else [ALL, of_images[row["image"]]]
+            if kind in of_row and row["codec"] == codec and row[metric]:
                 quality = self._quality(metric, float(row[metric]))
-                points[row.get("image", "all")].append((float(row["bpp"]), quality))
+                points[row.get("image", ALL)].append((float(row["bpp"]), quality))
         return {
             name: Curve([bpp for bpp, _ in line], [quality for _, quality in line])
             for name, line in points.items()
         }
 
-    def compare(self, codec: str, anchor: str, metric: str) -> Comparison:
+    def compare(self, codec: str, anchor: str, metric: str, kind: str = ALL) -> Comparison:
+        first, second = (self.curves(name, metric, kind) for name in (anchor, codec))
         try:
-            summary = over_images(
-                self.curves(anchor, metric), self.curves(codec, metric), self.bpp_range
-            )
+            summary = over_images(first, second, self.bpp_range)
         except Refused as reason:
-            return Comparison(codec, anchor, metric, None, str(reason))
-        return Comparison(codec, anchor, metric, summary)
+            return Comparison(kind, codec, anchor, metric, None, str(reason))
+        return Comparison(kind, codec, anchor, metric, summary)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Every codec against the anchor, then the subject against every other codec."""
+        """Every codec against the anchor, then the subject against every other codec; over all
+        pictures, then over each kind."""
         pairs = [(codec, self.anchor) for codec in self.codecs if codec != self.anchor]
         others = [(self.subject, codec) for codec in self.codecs if codec != self.subject]
         pairs += [pair for pair in others if pair not in pairs]
         metrics = [*self.metrics, *self.set_metrics]
-        return [self.compare(codec, anchor, m) for codec, anchor in pairs for m in metrics]
+        return [
+            self.compare(codec, anchor, metric, kind)
+            for kind in (ALL, *self.kinds)
+            for codec, anchor in pairs
+            for metric in metrics
+        ]
 
     def _quality(self, metric: str, value: float) -> float:
         """On a scale that grows with quality: MS-SSIM in decibels, distances negated."""

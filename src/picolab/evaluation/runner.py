@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -37,6 +38,8 @@ DISTANCES = {
     "kid_lite0": kernel_distance,
     "mmd_lite0": gaussian_mmd,
 }
+
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,10 @@ def evaluate(
             bar.update()
     order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
     outcomes.sort(key=lambda outcome: order[outcome.image, outcome.codec, outcome.rate])
+    kinds = {image.name: image.kind for image in images}
     facts = {
         "images": {image.name: str(image.path) for image in images},
+        "kinds": kinds,
         "codecs": {codec.name: _codec_facts(codec) for codec in codecs},
         "metrics": {name: _metric_facts(metric) for name, metric in measured.items()},
         "set_metrics": [name for name in metrics if name in SET_METRICS],
@@ -122,8 +127,14 @@ def evaluate(
     }
     (out_dir / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
     _write_results(out_dir, outcomes, list(measured))
-    _write_summary(out_dir, outcomes, codecs, list(measured), metrics)
+    _write_summary(out_dir, outcomes, codecs, list(measured), metrics, kinds)
     return outcomes
+
+
+def groups(kinds: Mapping[str, str]) -> list[str]:
+    """What there are tables of: all pictures, and each kind if there are several."""
+    several = dict.fromkeys(kinds.values())
+    return [ALL, *(several if len(several) > 1 else ())]
 
 
 def _work(work: Sequence[Job], setup: tuple[Path, tuple[str, ...]], jobs: int) -> Iterator[Outcome]:
@@ -297,18 +308,26 @@ def _write_summary(
     codecs: Sequence[Codec],
     metrics: Sequence[str],
     names: Sequence[str],
+    kinds: Mapping[str, str],
 ) -> None:
-    """One line a codec and rate: the means over the pictures with their standard errors, and the
-    distances between the sets. A rate that failed on some picture counts the others."""
+    """One line a kind of picture (and all of them), codec and rate: the means over the pictures
+    with their standard errors, and the distances between the sets. A rate that failed on some
+    picture counts the others."""
     cache = Cache(out_dir / "cache")
     set_metrics = [name for name in names if name in SET_METRICS]
     with open(out_dir / "summary.csv", "w", newline="") as summary:
         table = csv.writer(summary, lineterminator="\n")
         columns = [c for name in ["bpp", *metrics] for c in (name, name + "_se")]
-        table.writerow(["codec", "rate", "images", *columns, "patches", *set_metrics])
-        for codec in codecs:
+        table.writerow(["kind", "codec", "rate", "images", *columns, "patches", *set_metrics])
+        for kind, codec in product(groups(kinds), codecs):
             for rate in codec.rates:
-                done = [o for o in outcomes if o.codec == codec.name and o.rate == rate and o.bytes]
+                done = [
+                    o
+                    for o in outcomes
+                    if (o.codec, o.rate) == (codec.name, rate)
+                    and kind in (ALL, kinds[o.image])
+                    and o.bytes
+                ]
                 if not done:
                     continue
                 cells = [_number(v) for v in _mean([o.bpp for o in done])]
@@ -316,7 +335,7 @@ def _write_summary(
                     values = [o.metrics[name] for o in done if name in o.metrics]
                     cells += [_number(v) for v in _mean(values)]
                 cells += _distances(cache, done, set_metrics)
-                table.writerow([codec.name, f"{rate:g}", len(done), *cells])
+                table.writerow([kind, codec.name, f"{rate:g}", len(done), *cells])
 
 
 def _distances(cache: Cache, done: Sequence[Outcome], set_metrics: Sequence[str]) -> list[str]:
