@@ -181,7 +181,9 @@ class _Pillow:
                 if "xmp" in self.info:
                     options["exif"][_XMP_TAG] = self.info["xmp"]
             self.image.save(self.stream, self.format, **options)
-        except (OSError, ValueError, SyntaxError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's writers raise almost anything on damaged metadata
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise UnsupportedImage(

@@ -277,6 +277,7 @@ def test_metadata_that_a_format_cannot_hold_is_dropped_aloud():
         (Picture(np.zeros((1, 70000, 3), np.uint8)), "webp", "cannot be written as WEBP"),
         (Picture(colours(), xmp=bytes(70000)), "jpg", "cannot be written as JPEG"),
         (Picture(colours(), exif=b"not TIFF"), "tif", "cannot be written as TIFF"),
+        (Picture(colours(), exif=b"MM\0*"), "tif", "cannot be written as TIFF"),
     ],
 )
 def test_pictures_that_a_format_cannot_hold(picture, extension, fault):

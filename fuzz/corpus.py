@@ -1,0 +1,85 @@
+"""Install the tests' tiny model and write the files that fuzzing begins with, under build/fuzz/.
+
+python fuzz/corpus.py        # needs the lab extra, for the model
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from targets import BUILD, TARGETS, load_model, prepare  # noqa: E402
+from tiny import photo, tiny_codec  # noqa: E402
+
+from picocodec.codec.encoder import encode_picture  # noqa: E402
+from picocodec.format import container  # noqa: E402
+from picocodec.image import Picture  # noqa: E402
+from picolab.export import export_model  # noqa: E402
+
+
+def pictures() -> dict[str, Picture]:
+    gray = np.repeat(photo(9, 30)[:, :, :1], 3, axis=2)
+    alpha = photo(12, 20, seed=3)[:, :, 0]
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    return {
+        "one": Picture(photo(1, 1)),
+        "photo": Picture(photo(40, 50)),
+        "gray": Picture(gray, gray=True),
+        "all": Picture(photo(12, 20), alpha, icc=b"profile", exif=exif, xmp=b"<x/>"),
+        "two-tiles": Picture(photo(5, 580)),
+    }
+
+
+def files() -> dict[str, bytes]:
+    found = {}
+    for name, picture in pictures().items():
+        for level in (0, 300, 1000):
+            found[f"{name}-{level}"] = encode_picture(picture, level, "tiny.v1", threads=1)
+    data = found["two-tiles-300"]
+    header = container.read_header(data)
+    found["tile-modes"] = container.write(
+        width=header.width,
+        height=header.height,
+        level=1000,
+        model=header.model,
+        tiles=[container.tile_data(header, data, i, header.tile_offset(i)) for i in range(2)],
+        tile_modes=[(0, 300), (0, 300)],
+        realism=128,
+        chunks=[(b"next", b"unknown")],
+    )
+    return found
+
+
+def payloads() -> dict[str, bytes]:
+    """Symbols, some of them escaped, under all tables: as `targets.entropy_target` takes them."""
+    rng = np.random.default_rng(0)
+    coder = load_model("tiny.v1", 1).coder
+    found = {}
+    for count in (0, 1, 5, 60, 200):
+        for spread in (1, 5, 3000):
+            indices = rng.integers(0, 64, count).astype(np.uint8)
+            symbols = np.rint(rng.laplace(0, spread, count)).astype(np.int32)
+            symbols[indices < coder.skip_below] = 0
+            groups = [(symbols, indices), (symbols[::-1], indices[::-1])]
+            data = bytes([count]) + indices.tobytes() + coder.encode(groups)
+            found[f"{count}-{spread}"] = data
+    return found
+
+
+def main() -> None:
+    prepare()
+    export_model(tiny_codec(), BUILD / "models", "tiny", 1, {})
+    whole = files()
+    for target in TARGETS:
+        folder = BUILD / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in (payloads() if target == "entropy" else whole).items():
+            (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

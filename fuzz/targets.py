@@ -1,0 +1,131 @@
+"""What is fuzzed: functions of any bytes, which may end in a typed error and in nothing else.
+
+The networks behind them are the tests' tiny model, which fuzz/corpus.py installs, so that most
+of the time goes to the code that reads files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from repair import repaired
+
+from picocodec.codec.decoder import open_picture
+from picocodec.codec.metadata import read_metadata
+from picocodec.codec.networks import MODEL_PATH_VARIABLE, load_model
+from picocodec.errors import CorruptTile, PicoError
+from picocodec.format import container
+from picocodec.format.entropy import ESCAPE_BITS, SymbolCoder
+from picocodec.writers import open_writer
+
+BUILD = Path(__file__).parent.parent / "build" / "fuzz"
+MODEL = "tiny.v1"
+MAX_PIXELS = 1 << 15  # so that an execution takes milliseconds
+
+
+def prepare() -> None:
+    """Set what is global: where the model lies, and Pillow's limit, which also warnings keep."""
+    os.environ.setdefault(MODEL_PATH_VARIABLE, str(BUILD / "models"))
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def container_target(data: bytes) -> None:
+    """Header, tables, checksums and chunks, as they come and with checksums repaired. What is
+    accepted without an error is, written again, the same file."""
+    for form in (data, repaired(data)):
+        damage: list[PicoError] = []
+        try:
+            header = container.read_header(form, container.MAX_SIDE**2)
+            container.check_size(header, len(form))
+            offsets = [header.tile_offset(i) for i in range(min(len(header.tiles), 100))]
+            tiles = [container.tile_data(header, form, i, at) for i, at in enumerate(offsets)]
+            read_metadata(header, form, damage)
+            chunks = container.chunk_data(header, form)
+        except PicoError:
+            continue
+        if len(tiles) == len(header.tiles):
+            again = container.write(
+                width=header.width,
+                height=header.height,
+                level=header.level,
+                model=header.model,
+                tiles=tiles,
+                chunks=list(chunks.items()),
+                tile_modes=[(t.mode, t.level) for t in header.tiles] if form[5] & 1 else None,
+                gray=header.gray,
+                realism=header.realism,
+            )
+            assert again == form or (form[5] & 4 and not chunks), "another file says the same"
+
+
+def entropy_target(data: bytes) -> None:
+    """Symbols from any payload: bounded integers, and no two payloads for the same symbols."""
+    if len(data) < 2:
+        return
+    count = data[0]
+    indices = np.frombuffer(data[1 : 1 + count], np.uint8) % 64
+    payload = data[1 + count :]
+    coder = _coder()
+    for whole in {payload, payload[: len(payload) & ~3]}:
+        try:
+            reader = coder.reader(whole)
+            first = reader.read(indices)
+            second = reader.read(indices[::-1])
+            radii = [coder._radii[i] for i in indices]
+            limit = max(radii, default=0) + (1 << ESCAPE_BITS)
+            assert np.abs(first).max(initial=0) <= limit >= np.abs(second).max(initial=0)
+            assert not first[indices < coder.skip_below].any()
+            reader.finish()
+        except CorruptTile:
+            continue
+        again = coder.encode([(first, indices), (second, indices[::-1])])
+        assert again == whole, "two payloads for the same symbols"
+
+
+def decoder_target(data: bytes) -> None:
+    """Whole files with checksums repaired, with damage refused and allowed, and on to files of
+    other formats, which carry the metadata along."""
+    for damage in (None, []):
+        try:
+            picture = open_picture(repaired(data), MAX_PIXELS, 1, realism=0.5, damage=damage)
+            pixels = picture.read()
+            assert pixels.shape == (picture.height, picture.width, picture.channels)
+            metadata = {"icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp}
+            for extension in ("tiff", "png"):
+                size = picture.width, picture.height, picture.channels
+                writer = open_writer(io.BytesIO(), extension, *size, **metadata)
+                writer.write(pixels)
+                writer.close()
+        except PicoError:
+            continue
+
+
+def pillow_target(data: bytes) -> None:
+    """Pillow opening and loading a file, with checksums repaired."""
+    try:
+        with Image.open(io.BytesIO(repaired(data)), formats=["PICO"]) as im:
+            im.load()
+            assert len(im.getbands()) * im.width * im.height == np.asarray(im).size
+    except (OSError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pass
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "container": container_target,
+    "entropy": entropy_target,
+    "decoder": decoder_target,
+    "pillow": pillow_target,
+}
+
+
+@cache
+def _coder() -> SymbolCoder:
+    return load_model(MODEL, 1).coder

@@ -1,0 +1,164 @@
+"""Write the hostile files, each into the folder of the error that it must give.
+
+    python tests/hostile/make.py
+
+What fuzzing finds is added beside them under a name of its own. All name small.v0, which every
+version of picocodec reads.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from picocodec.codec.networks import load_model
+from picocodec.format import container
+from picocodec.format.container import ModelId
+
+FOLDER = Path(__file__).parent
+MODEL = load_model("small.v0", 1).identity
+
+
+def a_file(tile: bytes = b"", side: int = 20, **parts: object) -> bytes:
+    """A picture of one tile, its checksums right."""
+    given = {"width": side, "height": side, "level": 500, "model": MODEL, "tiles": [tile]} | parts
+    return container.write(**given)  # type: ignore[arg-type]
+
+
+def header(
+    width: int, height: int, *, flags: int = 0, level: int = 500, name: bytes = b"small", rest=b""
+) -> bytes:
+    """Any header, its checksum right; `rest` is its tables."""
+    sides = b"".join(_varint(side - 1) for side in (width, height))
+    out = container.SIGNATURE + bytes([1, flags]) + sides + struct.pack("<H", level)
+    out += bytes([len(name)]) + name + bytes([0]) + MODEL.check + rest
+    return out + struct.pack("<H", binascii.crc_hqx(out, 0xFFFF))
+
+
+def _varint(value: int, groups: int = 1) -> bytes:
+    out = bytearray()
+    while value >= 0x80 or len(out) + 1 < groups:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def entry(length: int, data: bytes = b"") -> bytes:
+    return _varint(length) + struct.pack("<I", zlib.crc32(data))
+
+
+def png(width: int, height: int, mode: str = "L") -> bytes:
+    out = io.BytesIO()
+    Image.new(mode, (width, height)).save(out, "PNG")
+    return out.getvalue()
+
+
+def png_with(kind: bytes, data: bytes) -> bytes:
+    plain = png(20, 20)
+    check = zlib.crc32(kind + data)
+    return (
+        plain[:33]
+        + struct.pack(">I4s", len(data), kind)
+        + data
+        + struct.pack(">I", check)
+        + plain[33:]
+    )
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG file of 20x20 pixels that says it has more."""
+    start = b"IHDR" + struct.pack(">II5B", width, height, 8, 0, 0, 0, 0)
+    plain = png(20, 20)
+    return plain[:12] + start + struct.pack(">I", zlib.crc32(start)) + plain[33:]
+
+
+def with_chunk(kind: bytes, data: bytes) -> bytes:
+    return a_file(chunks=[(kind, data)])
+
+
+def cases() -> dict[str, dict[str, bytes]]:
+    bomb = zlib.compress(bytes((1 << 26) + 1), 9)
+    noise = np.random.default_rng(0).integers(0, 256, 4000, np.uint8).tobytes()
+    tile = entry(0)
+    return {
+        "picture": {  # odd, but allowed
+            "empty-tile": a_file(),
+            "empty-tile-of-full-size": a_file(side=568),
+            "unknown-chunk": with_chunk(b"zzzz", noise),
+            "no-chunks-announced": header(20, 20, flags=4, rest=tile + b"\0"),
+        },
+        "NotAPicoFile": {"png": png(20, 20), "signature-of-another": b"\x8aPID" + a_file()[4:]},
+        "UnsupportedVersion": {
+            "version-2": a_file()[:4] + b"\2" + a_file()[5:],
+            "tile-mode-9": a_file(tile_modes=[(9, 500)]),
+            "chunk-that-must-be-understood": with_chunk(b"Zoom", b""),
+        },
+        "LimitExceeded": {
+            "gigapixels-in-60-bytes": header(1 << 20, 1 << 13, rest=tile),
+            "terapixels-in-60-bytes": header(1 << 20, 1 << 20, rest=tile),
+        },
+        "Truncated": {
+            "tile-table-cut": header(16_384, 16_384, rest=tile * 500),
+            "tile-missing": header(20, 20, rest=entry(1 << 24)),
+            "chunk-missing": header(20, 20, flags=4, rest=tile + b"\1exif" + entry(1 << 26)),
+            "signature-only": container.SIGNATURE,
+        },
+        "CorruptHeader": {
+            "tile-over-limit": header(20, 20, rest=entry((1 << 24) + 1)),
+            "chunk-over-limit": header(
+                20, 20, flags=4, rest=tile + b"\1exif" + entry((1 << 26) + 1)
+            ),
+            "chunk-type-no-letters": header(20, 20, flags=4, rest=tile + b"\1\0\0\0\0" + tile),
+            "65-chunks": header(20, 20, flags=4, rest=tile + b"\x41" + (b"zzzz" + tile) * 65),
+            "side-over-limit": header((1 << 20) + 1, 1, rest=tile),
+            "number-not-in-shortest-form": header(20, 20, rest=_varint(0, 2) + tile[1:]),
+            "number-of-six-bytes": header(20, 20, rest=b"\x80" * 5 + b"\1" + tile[1:]),
+            "level-above-1000": header(20, 20, level=1001, rest=tile),
+            "unknown-flag": header(20, 20, flags=16, rest=tile),
+            "path-as-model": header(20, 20, name=b"../../small", rest=tile),
+            "bytes-after-the-end": a_file() + b"x",
+        },
+        "UnknownModel": {
+            "not-installed": a_file(model=ModelId("unheard-of", 7, b"1234")),
+            "other-weights": a_file(model=ModelId("small", 0, b"1234")),
+        },
+        "CorruptTile": {
+            "all-ones": a_file(b"\xff" * 4000),
+            "noise": a_file(noise),
+            "empty-last-word": a_file(b"\1\0\0\0\0\0\0\0"),
+            "odd-length": a_file(b"abc"),
+            "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
+        },
+        "CorruptChunk": {
+            "exif-bomb": with_chunk(b"exif", bomb),
+            "icc-not-deflate": with_chunk(b"iccp", noise),
+            "xmp-cut": with_chunk(b"xmp ", zlib.compress(noise)[:-5]),
+            "exif-with-a-tail": with_chunk(b"exif", zlib.compress(b"x") + b"x"),
+            "exif-twice": a_file(chunks=[(b"exif", zlib.compress(b"x"))] * 2),
+            "alpha-of-another-size": with_chunk(b"alph", png(21, 20)),
+            "alpha-in-colour": with_chunk(b"alph", png(20, 20, "RGB")),
+            "alpha-of-a-gigapixel": with_chunk(b"alph", png_of_size(1 << 15, 1 << 15)),
+            "alpha-cut": with_chunk(b"alph", png(20, 20)[:-20]),
+            "alpha-with-a-profile-bomb": with_chunk(
+                b"alph", png_with(b"iCCP", b"name\0\0" + zlib.compress(bytes(1 << 20), 9))
+            ),
+            "alpha-empty": with_chunk(b"alph", b""),
+        },
+    }
+
+
+def main() -> None:
+    for error, files in cases().items():
+        (FOLDER / error).mkdir(exist_ok=True)
+        for name, data in files.items():
+            (FOLDER / error / f"{name}.pico").write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
