@@ -14,19 +14,14 @@ import math
 import mmap
 import os
 import re
-import shutil
 import sys
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
 
-from PIL import Image
-
-from picocodec import __version__, image
+from picocodec import __version__, batch, image
 from picocodec.api import Info, checked_quality, checked_realism, read_info
+from picocodec.batch import DAMAGED, STREAM, Report
 from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
 from picocodec.format import container
@@ -36,15 +31,8 @@ from picocodec.writers import FORMATS, open_writer
 if TYPE_CHECKING:
     from picocodec.codec.decoder import OpenPicture
 
-STREAM = "-"  # the name of standard input and standard output
 METADATA = ("exif", "xmp", "icc")
 _UNITS = {"": 1, "k": 1000, "ki": 1 << 10, "m": 1000**2, "mi": 1 << 20}
-DAMAGED = 3  # pictures were written, but what is damaged in one was concealed
-_SPOOL_BYTES = 1 << 25  # of output for a stream, before it waits on the disk
-INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
-
-# Reads the file of the first name and writes to the stream; returns what to report.
-Convert = Callable[[str, BinaryIO], str]
 
 
 def picoenc(argv: Sequence[str] | None = None) -> int:
@@ -71,29 +59,30 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
     args = parser.parse_intermixed_args(argv)
-    pairs = _pairs(parser, args, ".pico", lambda name: name.lower().endswith(".pico"))
+    names = batch.pairs(parser, args, ".pico", image.EXTENSIONS)
+    return batch.run(parser.prog, names, args, partial(_encode, args))
 
-    def convert(source: str, out: BinaryIO) -> str:
-        from picocodec.codec.encoder import encode_picture, encode_to_size
-        from picocodec.codec.networks import DEFAULT_MODEL
 
-        picture = image.read(io.BytesIO(_read(source)) if source == STREAM else source)
-        _strip(picture, args.strip)
-        height, width = picture.rgb.shape[:2]
-        size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
-        settings = args.model or DEFAULT_MODEL, args.threads, _bar(source, args)
-        if args.target_size or args.target_bpp:
-            data = encode_to_size(picture, max(size, 1), *settings)
-        else:
-            data = encode_picture(picture, level_of_quality(args.quality), *settings)
-        out.write(data)
-        info = read_info(data)
-        text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
-        if args.target_size or args.target_bpp:
-            text += f"  quality {info.quality:g}"
-        return f"{text}  {_description(info)}" if args.verbose else text
+def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
+    from picocodec.codec.encoder import encode_picture, encode_to_size
+    from picocodec.codec.networks import DEFAULT_MODEL
 
-    return _run(parser.prog, pairs, args, convert)
+    picture = image.read(io.BytesIO(_read(source)) if source == STREAM else source)
+    _strip(picture, args.strip)
+    height, width = picture.rgb.shape[:2]
+    size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
+    model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
+    bar = batch.bar(source, args)
+    if args.target_size or args.target_bpp:
+        data = encode_to_size(picture, max(size, 1), model, threads, bar)
+    else:
+        data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
+    out.write(data)
+    info = read_info(data)
+    text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
+    if args.target_size or args.target_bpp:
+        text += f"  quality {info.quality:g}"
+    return Report(f"{text}  {_description(info)}" if args.verbose else text)
 
 
 def picodec(argv: Sequence[str] | None = None) -> int:
@@ -130,56 +119,43 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_intermixed_args(argv)
     suffix = f".{args.format or 'png'}"
-    pairs = _pairs(parser, args, suffix, lambda name: not name.lower().endswith(".pico"))
-    target = pairs[0][1]
+    names = batch.pairs(parser, args, suffix, {"pico"})
+    target = names[0][1]
     named = "png" if target == STREAM else os.path.splitext(target)[1].lstrip(".").lower()
     extension = args.format or named
     if extension not in FORMATS:
         parser.error(f"{target}: the name does not tell a known format; give --format")
-    any_damaged = False
+    return batch.run(parser.prog, names, args, partial(_decode, args, extension))
 
-    def convert(source: str, out: BinaryIO) -> str:
-        from picocodec.codec.decoder import open_picture
 
-        data = _map(source)
-        damage: list[PicoError] | None = [] if args.allow_damaged else None
-        try:
-            picture = open_picture(
-                data,
-                args.max_pixels,
-                args.threads,
-                args.realism,
-                damage,
-                args.region,
-                args.scale,
-            )
-        except ValueError as error:  # a region beyond the picture
-            raise UnsupportedImage(str(error)) from None
-        _strip(picture, args.strip)
-        writer = open_writer(
-            out,
-            extension,
-            picture.width,
-            picture.height,
-            picture.channels,
-            icc=picture.icc,
-            exif=picture.exif,
-            xmp=picture.xmp,
-        )
-        for rows in picture.rows(_bar(source, args)):
-            writer.write(rows)
-        writer.close()
-        if damage:
-            nonlocal any_damaged
-            any_damaged = True
-            _say(f"{parser.prog}: {source}: {DamagedPicture(damage)}")
-        text = f"{picture.width}x{picture.height}"
-        if args.verbose and not damage:
-            text += f"  {_description(read_info(data[:]))}"
-        return text
+def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO) -> Report:
+    from picocodec.codec.decoder import open_picture
 
-    code = _run(parser.prog, pairs, args, convert)
-    return DAMAGED if code == 0 and any_damaged else code
+    data = _map(source)
+    damage: list[PicoError] | None = [] if args.allow_damaged else None
+    threads, part = batch.threads_of_each(args), (args.region, args.scale)
+    try:
+        picture = open_picture(data, args.max_pixels, threads, args.realism, damage, *part)
+    except ValueError as error:  # a region beyond the picture
+        raise UnsupportedImage(str(error)) from None
+    _strip(picture, args.strip)
+    writer = open_writer(
+        out,
+        extension,
+        picture.width,
+        picture.height,
+        picture.channels,
+        icc=picture.icc,
+        exif=picture.exif,
+        xmp=picture.xmp,
+    )
+    for rows in picture.rows(batch.bar(source, args)):
+        writer.write(rows)
+    writer.close()
+    text = f"{picture.width}x{picture.height}"
+    if args.verbose and not damage:
+        text += f"  {_description(read_info(data[:]))}"
+    return Report(text, str(DamagedPicture(damage)) if damage else "")
 
 
 def picoinfo(argv: Sequence[str] | None = None) -> int:
@@ -194,7 +170,7 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
         try:
             info = read_info(_read(name))
         except (PicoError, OSError) as error:
-            _say(f"{parser.prog}: {name}: {_reason(error, name)}")
+            batch.say(f"{parser.prog}: {name}: {batch.reason(error, name)}")
             failed = True
             continue
         if args.json:
@@ -218,7 +194,16 @@ def _parser(name: str, description: str, usage: str, suffix: str) -> argparse.Ar
     add = parser.add_argument
     add("files", nargs="+", metavar="IN", help="input files, the last may be the output")
     add("-o", "--output", metavar="OUT", help="output file, or folder, which is then created")
-    add("-j", "--threads", type=_count, default=0, metavar="N", help="0: all cores (default)")
+    add("-r", "--recursive", action="store_true", help="also take the pictures in folders")
+    add("-j", "--jobs", type=_jobs, default=1, metavar="N", help="files at once (default: 1)")
+    add(
+        "--threads",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="for each file; 0: all cores, shared by the jobs (default)",
+    )
+    add("--skip-existing", action="store_true", help="leave out files whose output exists")
     add("--strip", type=_metadata, default=(), metavar="LIST", help="drop all, or exif,xmp,icc")
     limit = container.MAX_PIXELS
     add("--max-pixels", type=_count, default=limit, metavar="N", help=f"default: {limit}")
@@ -281,119 +266,15 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _jobs(text: str) -> int:
+    return max(_count(text), 1)
+
+
 def _metadata(text: str) -> tuple[str, ...]:
     names = METADATA if text == "all" else tuple(text.split(","))
     if not set(names) <= set(METADATA):
         raise argparse.ArgumentTypeError(f"{text!r} is neither all nor some of exif,xmp,icc")
     return names
-
-
-def _pairs(
-    parser: argparse.ArgumentParser,
-    args: argparse.Namespace,
-    suffix: str,
-    names_output: Callable[[str], bool],
-) -> list[tuple[str, str]]:
-    """Names of inputs and outputs. The second of two names is the output only if it looks like
-    one: `picoenc *.jpg` must not overwrite the second photo of two."""
-    inputs, output = args.files, args.output
-    if output is None and len(inputs) == 2 and (inputs[1] == STREAM or names_output(inputs[1])):
-        inputs, output = inputs[:1], inputs[1]
-    if len(inputs) > 1 and STREAM in (*inputs, output):
-        parser.error("standard input and output are for one picture")
-    if inputs == [STREAM] and output is None:
-        output = STREAM
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    is_folder = output not in (None, STREAM) and (
-        len(inputs) > 1 or output.endswith(separators) or os.path.isdir(output)
-    )
-    if inputs == [STREAM] and is_folder:
-        parser.error("with standard input, -o must name a file")
-    if output is not None and not is_folder:
-        return [(inputs[0], output)]
-    outputs = [os.path.splitext(name)[0] + suffix for name in inputs]
-    if is_folder:
-        outputs = [os.path.join(output, os.path.basename(name)) for name in outputs]
-        try:
-            os.makedirs(output, exist_ok=True)
-        except OSError as error:
-            parser.error(f"{output}: {error.strerror}")
-    return list(zip(inputs, outputs, strict=True))
-
-
-def _run(
-    program: str, pairs: list[tuple[str, str]], args: argparse.Namespace, convert: Convert
-) -> int:
-    """Convert every file, or say why not and go on with the next; returns the exit code."""
-    failed = False
-    written: dict[str, str] = {}
-    for source, target in pairs:
-        try:
-            with _warnings_told(program, source, args):
-                start = time.perf_counter()
-                path = os.path.realpath(target)
-                if path in written:
-                    raise UnsupportedImage(f"its output {target} is that of {written[path]}")
-                if target != STREAM and os.path.exists(target):
-                    if args.no_overwrite:
-                        raise UnsupportedImage(f"{target} exists already")
-                    if source != STREAM and os.path.samefile(source, target):
-                        raise UnsupportedImage("it would be overwritten: name another output")
-                written[path] = source
-                with _output(target) as out:
-                    report = convert(source, out)
-                if not args.quiet:
-                    seconds = time.perf_counter() - start
-                    _say(f"{source} -> {target}  {report}  {seconds:.1f} s")
-        except (PicoError, OSError, MemoryError) as error:
-            _say(f"{program}: {source}: {_reason(error, source)}")
-            failed = True
-        except KeyboardInterrupt:
-            _say(f"{program}: interrupted")
-            return INTERRUPTED
-    return int(failed)
-
-
-@contextmanager
-def _output(target: str) -> Iterator[BinaryIO]:
-    """A stream whose bytes come to be under the name `target` only when the block succeeds."""
-    path = os.path.realpath(target)
-    if target == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
-        # Neither a stream nor a device can be replaced by a file.
-        with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
-            yield cast(BinaryIO, spool)
-            spool.seek(0)
-            with open(1 if target == STREAM else path, "wb", closefd=target != STREAM) as out:
-                shutil.copyfileobj(spool, out)
-        return
-    temporary = os.path.join(os.path.dirname(path), f".pico-{os.getpid()}.tmp")
-    try:
-        file = open(temporary, "w+b")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, target) from None
-    try:
-        with file:
-            yield file
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(temporary)
-        raise
-
-
-@contextmanager
-def _warnings_told(program: str, name: str, args: argparse.Namespace) -> Iterator[None]:
-    """Warnings become messages about a file, and Pillow's limit of pixels that of `args`."""
-    pillow_limit = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if args.quiet else "always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.showwarning = lambda message, *_: _say(f"{program}: {name}: warning: {message}")
-        Image.MAX_IMAGE_PIXELS = args.max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = pillow_limit
 
 
 def _read(name: str) -> bytes:
@@ -419,36 +300,9 @@ def _strip(picture: Picture | OpenPicture, names: Sequence[str]) -> None:
         setattr(picture, name, None)
 
 
-def _bar(name: str, args: argparse.Namespace) -> Callable[[int, int], None] | None:
-    """A progress bar over tiles, for people only."""
-    if args.quiet or not sys.stderr.isatty():
-        return None
-
-    def draw(done: int, total: int) -> None:
-        bar = "#" * (30 * done // total)
-        print(f"\r{name}  [{bar:<30}] {done}/{total} tiles", end="", file=sys.stderr, flush=True)
-
-    return draw
-
-
-def _say(text: str) -> None:
-    """A line on standard error, over the progress bar if there is one."""
-    print(f"\r\033[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)
-
-
 def _description(info: Info) -> str:
     kept = [name for name in (*METADATA, "alpha") if getattr(info, f"has_{name}")]
     return (
         f"quality {info.quality:g}  model {info.model} ({info.model_sha256})  "
         f"format {info.format_version}  tiles {info.tiles}  with {', '.join(kept) or 'no metadata'}"
     )
-
-
-def _reason(error: BaseException, name: str) -> str:
-    """What to say of an error about the file `name`."""
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    if isinstance(error, OSError) and error.strerror:
-        other = error.filename is not None and os.fspath(error.filename) != name
-        return f"{error.filename}: {error.strerror}" if other else error.strerror
-    return str(error)

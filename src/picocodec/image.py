@@ -26,6 +26,12 @@ _TOO_DEEP = (
     "convert it to 8 bits first, or store it as PNG or TIFF"
 )
 
+# File name extensions of what people keep pictures in, for who looks through folders.
+EXTENSIONS = frozenset(
+    "avif bmp gif heic heif hif j2k jfif jp2 jpe jpeg jpg jpx jxl npy pbm pgm png pnm ppm tga tif "
+    "tiff webp".split()
+)
+
 _NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 EXIF_PREFIX = b"Exif\0\0"  # JPEG's, which Pillow keeps in `info`; a Picture has EXIF without it

@@ -119,7 +119,7 @@ def test_each_failure_is_told_and_the_rest_is_done(folder, capsys):
     )
     assert lines[3] == "picoenc: missing.jpg: No such file or directory"
     assert lines[4] == "picoenc: .: Is a directory"
-    assert len(lines) == 6
+    assert lines[6].startswith("picoenc: 6 files: 1 done, 5 failed;") and len(lines) == 7
 
 
 def test_two_inputs_for_one_output(folder, capsys):
@@ -287,7 +287,7 @@ def test_limit_of_pixels(pico, capsys):
 
 
 def test_verbose(pico, capsys):
-    assert cli.picodec(["photo.pico", "-v", "-j", "1"]) == 0
+    assert cli.picodec(["photo.pico", "-v", "--threads", "1"]) == 0
     err = capsys.readouterr().err
     assert "quality 50" in err and "tiles 1" in err and "with exif, xmp, icc" in err
 
@@ -373,3 +373,52 @@ def test_options_may_stand_between_the_names(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert image.format == "PNG" and image.size == (12, 9)
+
+
+def tree(folder):
+    """Photos in a folder and one below it, with something that is none."""
+    (folder / "in/deep").mkdir(parents=True)
+    for name in ("a.jpg", "b.PNG", "deep/c.png"):
+        Image.fromarray(COLOURS[:, :, :3]).save(folder / "in" / name)
+    (folder / "in/notes.txt").write_text("no picture")
+    (folder / "in/deep/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_folders(folder, capfd, jobs):
+    tree(folder)
+    assert cli.picoenc(["in", "-r", "-o", "out", "-j", jobs]) == 1
+    assert names(folder / "out") == ["a.pico", "b.pico", "deep"]
+    assert names(folder / "out/deep") == ["c.pico"]
+    err = capfd.readouterr().err
+    assert "picoenc: in/deep/broken.png: " in err and "notes" not in err
+    assert "picoenc: 4 files: 3 done, 1 failed; 0.0 MB -> 0.0 MB in" in err
+    (folder / "out/a.pico").unlink()
+    before = os.stat("out/b.pico").st_mtime_ns
+    (folder / "in/deep/broken.png").unlink()
+    assert cli.picoenc(["in", "-r", "-o", "out", "--skip-existing", "-j", jobs]) == 0
+    assert os.stat("out/b.pico").st_mtime_ns == before
+    assert "3 files: 1 done, 2 skipped" in capfd.readouterr().err
+    assert cli.picodec(["out", "-r", "-o", "back", "--quiet", "-j", jobs]) == 0
+    assert names(folder / "back/deep") == ["c.png"]
+    assert capfd.readouterr().err == ""
+
+
+def test_folders_without_an_output_folder(folder):
+    tree(folder)
+    assert cli.picoenc(["-r", "in/deep", "photo.jpg"]) == 1
+    assert (folder / "in/deep/c.pico").exists() and (folder / "photo.pico").exists()
+
+
+def test_folders_without_pictures(folder, capsys):
+    (folder / "empty").mkdir()
+    assert "empty: no pictures" in usage_error(capsys, cli.picoenc, "-r", "empty")
+    assert cli.picoenc(["empty"]) == 1
+    assert "picoenc: empty: Is a directory" in capsys.readouterr().err
+
+
+def test_photos_of_one_name_in_a_folder(folder, capsys):
+    Image.new("L", (3, 3)).save("photo.png")
+    assert cli.picoenc(["-r", ".", "-o", "out"]) == 1
+    assert "photo.png: its output out/photo.pico is that of ./photo.jpg" in capsys.readouterr().err
+    assert info("out/photo.pico").width == 30
