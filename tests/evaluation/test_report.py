@@ -7,6 +7,7 @@ import io
 import json
 import re
 
+import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -155,3 +156,55 @@ def test_cost_of_one_photo(run, tmp_path, photo):
     text = (tmp_path / "results.md").read_text()
     assert "One photo of 0.1 megapixels" in text and "| jpeg-420 |" in text
     (run.folder / "cost.json").unlink()
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium on the PATH")
+def test_the_slider_works_in_a_browser(run, tmp_path):
+    """Opened from disk; the split follows the mouse and the keys; each side shows its codec."""
+    page = (run.folder / "index.html").read_text()
+    pictures = json.loads(re.search(r'id="pictures">(.*?)</script>', page, re.DOTALL)[1])
+    with browser.Browser(tmp_path / "profile") as tab:
+        tab.open(run.folder / "index.html")
+
+        def shown() -> np.ndarray:
+            """The box's pixels, once its pictures are decoded and drawn."""
+            tab.run(
+                "Promise.all([...document.querySelectorAll('#compare img')].map(i => i.decode()))"
+            )
+            box = json.loads(tab.run("JSON.stringify(compare.getBoundingClientRect())"))
+            left, top = round(box["x"]), round(box["y"])
+            area = tab.screenshot()[top : top + 96, left : left + 120]
+            assert area.shape == (96, 120, 3)
+            return area
+
+        def layer(codec: str, image: str = "set/0") -> np.ndarray:
+            data = base64.b64decode(pictures[image][codec]["source"].split(",")[1])
+            return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+        def check(at: int, left: np.ndarray, right: np.ndarray) -> None:
+            # Without the line and its shadow, and the edges, which the browser smooths.
+            before, after = np.s_[1:-1, 1 : max(at - 6, 1)], np.s_[1:-1, at + 6 : -1]
+            area = shown()
+            assert np.array_equal(area[before], left[before])
+            assert np.array_equal(area[after], right[after])
+
+        check(60, layer("jpeg-420"), layer("png"))
+        box = json.loads(tab.run("JSON.stringify(compare.getBoundingClientRect())"))
+        x, y = box["x"], box["y"] + 40
+        tab.mouse("Pressed", x + 30, y)
+        check(30, layer("jpeg-420"), layer("png"))
+        tab.mouse("Moved", x + 96, y)
+        check(96, layer("jpeg-420"), layer("png"))
+        tab.mouse("Released", x + 96, y)
+        tab.run("document.getElementById('split').focus()")
+        tab.key("End")
+        check(120, layer("jpeg-420"), layer("png"))
+        for select, value in (("image", "set/2"), ("left", "webp"), ("right", "original")):
+            tab.run(
+                f"by('{select}').value = '{value}';"
+                f"by('{select}').dispatchEvent(new Event('change'))"
+            )
+        tab.key("Home")
+        check(0, layer("webp", "set/2"), layer("original", "set/2"))
+        captions = [tab.run(f"by('{side}-caption').textContent") for side in ("left", "right")]
+        assert captions == [pictures["set/2"][name]["caption"] for name in ("webp", "original")]
