@@ -48,14 +48,18 @@ def weights_file(name: str) -> Path:
 class Trunk(nn.Module):
     """Convolutions of a classifier: pictures `[B, 3, H, W]` in [0, 1] to one map a stage.
 
-    Always float32, also under autocast: distances between features are small differences.
+    float32, also under autocast, because distances between features are small differences;
+    `bf16` is for training, where the noise of a step is larger than that of the format.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, weights: Path, stages: Sequence[Sequence[nn.Conv2d]]) -> None:
+    def __init__(
+        self, weights: Path, stages: Sequence[Sequence[nn.Conv2d]], bf16: bool = False
+    ) -> None:
         super().__init__()
+        self.bf16 = bf16
         self.stages = nn.ModuleList(
             nn.Sequential(*(part for conv in stage for part in (conv, nn.ReLU())))
             for stage in stages
@@ -75,13 +79,13 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             x = (x.float() - self.mean) / self.std
             for number, stage in enumerate(self.stages):
                 if number in self.pooled_before:
                     x = self.pool(x)
                 x = stage(x)
-                maps.append(x)
+                maps.append(x.float())
         return maps
 
     pooled_before: frozenset[int] = frozenset()
@@ -117,7 +121,10 @@ class VGG16(Trunk):
     pooled_before = frozenset({1, 2, 3, 4})
 
     def __init__(
-        self, weights: Path | None = None, pooling: Callable[[Tensor], Tensor] | None = None
+        self,
+        weights: Path | None = None,
+        pooling: Callable[[Tensor], Tensor] | None = None,
+        bf16: bool = False,
     ) -> None:
         stages, channels = [], 3
         for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
@@ -126,7 +133,7 @@ class VGG16(Trunk):
                 stage.append(nn.Conv2d(channels, width, 3, padding=1))
                 channels = width
             stages.append(stage)
-        super().__init__(weights or weights_file("lpips_vgg_fp16.safetensors"), stages)
+        super().__init__(weights or weights_file("lpips_vgg_fp16.safetensors"), stages, bf16)
         self.pooling = pooling
 
     def pool(self, x: Tensor) -> Tensor:

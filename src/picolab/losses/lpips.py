@@ -34,8 +34,11 @@ class LPIPS(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The maps of the 5 stages, each vector of channels scaled to length 1."""
+        return self.normalised(self.trunk(x))
+
+    def normalised(self, maps: list[Tensor]) -> list[Tensor]:
         # The small number is inside the root, where it keeps the gradient of a zero vector finite.
-        return [m * torch.rsqrt(m.square().sum(1, keepdim=True) + 1e-20) for m in self.trunk(x)]
+        return [m * torch.rsqrt(m.square().sum(1, keepdim=True) + 1e-20) for m in maps]
 
     def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
         """`[B]` from what `features` gave for two batches."""

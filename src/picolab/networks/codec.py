@@ -192,9 +192,10 @@ class Synthesis(nn.Module):
 
 
 class Coded(NamedTuple):
-    """What a training step needs: the picture and the bits of each sample `[B]`."""
+    """What a training step needs: the picture, its latent, the bits of each sample `[B]`."""
 
     picture: Tensor
+    latent: Tensor
     bits_y: Tensor
     bits_z: Tensor
     scale_index: Tensor
@@ -248,7 +249,7 @@ class Codec(nn.Module):
         bits_y = symbol_bits(noisy(t), scale_index) * coded
         realism = torch.zeros_like(level) if realism is None else realism
         picture = self.synthesis(y_hat, level, realism).float()
-        return Coded(picture, bits_y.sum((1, 2, 3)), bits_z.sum((1, 2, 3)), scale_index)
+        return Coded(picture, y_hat, bits_y.sum((1, 2, 3)), bits_z.sum((1, 2, 3)), scale_index)
 
     @torch.no_grad()
     def initialise_from_components(self, components: Tensor, energies: Tensor) -> None:

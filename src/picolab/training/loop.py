@@ -1,9 +1,9 @@
-"""Training stage 1: rate + MSE, at every level at once.
+"""Training, at every level and every realism at once.
 
-The loss of one sample is `bpp + lambda(level) * MSE`, balanced over levels, its level drawn anew
-each time. The state of
-a run (weights, their moving average, optimiser, step, random generators) is one checkpoint, and
-a run that was stopped goes on from it exactly as if it had not been.
+The loss of one sample is `bpp + lambda(level) * MSE`, balanced over levels, and in stage 2 the
+perceptual losses by its realism; level and realism are drawn anew each time. The state of a run
+(weights, their moving average, the adversary, optimisers, step, random generators) is one
+checkpoint, and a run that was stopped goes on from it exactly as if it had not been.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from picolab.data.images import TileSet, load_tiles, principal_components
+from picolab.losses.objective import Objective, draw_realism
 from picolab.networks.codec import Codec, draw_levels
+from picolab.training.adversary import Adversary
 from picolab.training.checkpoint import (
     load_checkpoint,
     load_optimiser_tensors,
@@ -80,8 +82,8 @@ class _Run:
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(recipe.seed + self.rank)
         self.generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.rank)
-        self.tiles = load_tiles(recipe.data).to(options.device)
-        self.validation = load_tiles(recipe.data, validation=True).to(options.device)
+        self.tiles = load_tiles(recipe.data, masks=recipe.masks).to(options.device)
+        self.validation = load_tiles(recipe.data, True, recipe.masks).to(options.device)
         torch.manual_seed(recipe.seed)  # every process starts from the same weights
         self.codec = Codec(recipe.config)
         if recipe.init is None:
@@ -102,6 +104,10 @@ class _Run:
             self.optimiser = torch.optim.AdamW(
                 self.codec.parameters(), weight_decay=0.0, fused=True
             )
+        self.objective = Objective(recipe.losses, options.bf16).to(options.device)
+        self.adversary = None
+        if recipe.losses.gan:
+            self.adversary = Adversary(recipe.config.y_channels, options.device)
         self.step = 0
         self.asked_to_stop: list[int] = []
         self.step_module: nn.Module = self.codec
@@ -132,6 +138,7 @@ class _Run:
                 | with_prefix("ema", self.ema)
                 | with_prefix("optimiser", optimiser_tensors(self.optimiser))
                 | with_prefix("random", random)
+                | (self.adversary.tensors() if self.adversary else {})
             )
             values = {"recipe": self.recipe.name, "step": self.step, "world": self.world}
             save_checkpoint(self.checkpoint, tensors, values)
@@ -153,6 +160,8 @@ class _Run:
         averages = without_prefix("ema", tensors)
         self.ema = {k: averages[k].to(device) for k in self.ema}  # in the order of the model
         load_optimiser_tensors(self.optimiser, without_prefix("optimiser", tensors))
+        if self.adversary:
+            self.adversary.load(tensors)
         self.step = values["step"]
         random = without_prefix(f"random.{self.rank}", tensors)
         if values["world"] == self.world:
@@ -178,7 +187,7 @@ class _Run:
         figures: dict[str, float] = {}
         while self.step < total:
             at = self.step if not options.dry_run else self._dry_step()
-            measured = self.train_step(*phase_at(recipe, at))
+            measured = self.train_step(at, *phase_at(recipe, at))
             self.step += 1
             bar.update()
             minutes = (time.monotonic() - start) / 60
@@ -222,21 +231,33 @@ class _Run:
             return nullcontext()
         return torch.autocast(self.options.device.type, torch.bfloat16)
 
-    def train_step(self, phase: Phase, learning_rate: float) -> dict[str, Tensor]:
-        """One step; its figures stay on the device, since reading them would wait for it."""
-        device = self.options.device
+    def train_step(self, at: int, phase: Phase, learning_rate: float) -> dict[str, Tensor]:
+        """Step `at` of the recipe. Its figures stay on the device: reading them would wait."""
+        device, losses = self.options.device, self.recipe.losses
         batch = max(phase.batch // self.world, 1)
-        x = self.tiles.crops(batch, phase.crop, self.generator)
+        x, mask = self.tiles.masked_crops(batch, phase.crop, self.generator)
         level = draw_levels(batch, self.generator).to(device)
+        realism = draw_realism(batch, losses, self.generator).to(device)
+        place = torch.rand(2, generator=self.generator)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         with self._autocast():
-            coded = self.step_module(x, level, skip_below=self.recipe.skip_below)
+            coded = self.step_module(x, level, realism, skip_below=self.recipe.skip_below)
         pixels = phase.crop**2
         bpp_y, bpp_z = coded.bits_y / pixels, coded.bits_z / pixels
         mse = (coded.picture - x).square().mean((1, 2, 3))
         slope = self.codec.slope(level)
-        loss = (slope**-LEVEL_BALANCE * (bpp_y + bpp_z + slope * mse)).mean()
+        rate_distortion = bpp_y + bpp_z + losses.mse_share(realism) * slope * mse
+        more, parts = self.objective(x, coded.picture, mask, realism, place)
+        loss = (slope**-LEVEL_BALANCE * rate_distortion + more).mean()
+        if self.adversary and (weight := losses.gan_at(at)) > 0:
+            chosen = realism.nonzero().flatten()
+            real, decoded, latent = x[chosen], coded.picture[chosen], coded.latent[chosen]
+            with self._autocast():
+                parts |= self.adversary.learn(real, decoded, latent, realism[chosen])
+                penalty = self.adversary.penalty(decoded, latent, mask[chosen])
+            loss = loss + weight * (realism[chosen] * penalty).sum() / batch
+            parts["gan"] = penalty.detach().mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.codec.parameters(), self.recipe.clip)
@@ -252,6 +273,7 @@ class _Run:
             "bpp_z": bpp_z.detach().mean(),
             "psnr": psnr(mse.detach()).mean(),
             "norm": norm,
+            **parts,
         }
 
     @torch.no_grad()
@@ -265,7 +287,7 @@ class _Run:
         figures: dict[str, float] = {}
         loss = 0.0
         for value in VALIDATION_LEVELS:
-            bpp, quality, cost = [], [], []
+            bpp, quality, cost, perceived = [], [], [], []
             for x in validation_tiles(self.validation, 4 if self.options.dry_run else 24):
                 level = torch.full((1,), value, device=x.device)
                 with self._autocast():
@@ -275,8 +297,17 @@ class _Run:
                 bpp.append(bits.item())
                 quality.append(psnr(mse).item())
                 cost.append((bits + self.codec.slope(level) * mse).item())
+                if self.recipe.losses.perceptual:
+                    full = torch.ones_like(level)
+                    with self._autocast():
+                        coded = self.codec(x, level, full, skip_below=self.recipe.skip_below)
+                    empty, middle = torch.zeros_like(x[:, :1]), torch.tensor([0.5, 0.5])
+                    _, parts = self.objective(x, coded.picture, empty, full, middle)
+                    perceived.append(parts["lpips"].item())
             figures[f"bpp@{value}"] = sum(bpp) / len(bpp)
             figures[f"psnr@{value}"] = sum(quality) / len(quality)
+            if perceived:  # at realism 1, unlike the others
+                figures[f"lpips@{value}"] = sum(perceived) / len(perceived)
             loss += sum(cost) / len(cost) / len(VALIDATION_LEVELS)
             if writer:
                 writer.add_image(f"validation/{value}", coded.picture[0].clamp(0, 1), self.step)

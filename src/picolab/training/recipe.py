@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from picolab.losses.objective import LossWeights
 from picolab.networks.config import CodecConfig, read_config
 
 
@@ -34,6 +35,8 @@ class Recipe:
     config: CodecConfig
     data: tuple[str, ...]
     phases: tuple[Phase, ...]
+    losses: LossWeights = LossWeights()  # beside rate and MSE; none in stage 1
+    masks: str | None = None  # a tar of text masks, made by `picolab prepare`
     optimiser: str = "soap"  # or "adamw"
     init: str | None = None  # a checkpoint whose weights (EMA) the run starts from
     seed: int = 0
@@ -45,6 +48,8 @@ class Recipe:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
+        if self.losses.text and not self.masks:
+            raise ValueError("recipe: losses.text needs masks, made by `picolab prepare`")
         if self.optimiser not in ("soap", "adamw"):
             raise ValueError(f"recipe: optimiser = {self.optimiser!r} is neither soap nor adamw")
 
@@ -66,6 +71,10 @@ def read_recipe(path: str | Path) -> Recipe:
         values["config"] = read_config(path.parent / values["config"])
         values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
         values["data"] = tuple(_expand(source, path) for source in values["data"])
+        if "losses" in values:
+            values["losses"] = LossWeights(**values["losses"])
+        if "masks" in values:
+            values["masks"] = _expand(values["masks"], path)
         if "init" in values:
             values["init"] = str(path.parent / values["init"])
         return Recipe(**values)

@@ -1,0 +1,69 @@
+"""Losses for what perceptual networks overlook: low frequencies, text, structure.
+
+Each takes pictures `[B, 3, H, W]` in [0, 1] and returns `[B]`, 0 for equal ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
+
+
+def tiling_artifact_loss(x: Tensor, y: Tensor) -> Tensor:
+    """PICO's TilingArtifactLoss: the mean over a pyramid of resolutions of the L1 distance.
+
+    A colour that is off by a little over a whole tile costs as much at every scale; an error
+    that averages out, hardly anything at the coarse ones. Scales larger than the picture are left
+    out.
+    """
+    difference = x - y
+    scales = [side for side in TILING_SCALES if side <= min(x.shape[2:])]
+    parts = [F.avg_pool2d(difference, side).abs().mean((1, 2, 3)) for side in scales]
+    return torch.stack(parts).mean(0)
+
+
+def text_fidelity_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    """PICO's TextFidelityLoss: L1 within text, as a mean over the whole picture.
+
+    `mask` `[B, 1, H, W]` in [0, 1] is the presence of text.
+    """
+    return ((x - y).abs() * mask).mean((1, 2, 3))
+
+
+def ms_ssim_loss(x: Tensor, y: Tensor) -> Tensor:
+    """1 - MS-SSIM: Wang et al. 2003, an 11x11 Gaussian window of deviation 1.5, five scales.
+
+    Pictures of less than 176 pixels have fewer scales, with the weights of these made to sum to 1.
+    Raises `ValueError` below 11 pixels.
+    """
+    all_weights = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363, 0.1333], device=x.device)
+    scales = sum(min(x.shape[2:]) >> n >= 11 for n in range(5))
+    if scales == 0:
+        raise ValueError(f"MS-SSIM: {x.shape[3]}x{x.shape[2]} pixels are less than its window, 11")
+    weights = all_weights[:scales] / all_weights[:scales].sum()
+    line = torch.exp(-0.5 * (torch.arange(11, device=x.device) - 5.0).square() / 1.5**2)
+    line = (line / line.sum()).view(1, 1, 1, 11).repeat(x.shape[1], 1, 1, 1)
+    value = torch.ones(len(x), device=x.device)
+    for n, weight in enumerate(weights):
+        luminance, contrast = _ssim_parts(x, y, line)
+        last = n == scales - 1
+        part = (luminance * contrast if last else contrast).mean((2, 3)).clamp_min(1e-6)
+        value = value * (part**weight).mean(1)
+        if not last:
+            x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+    return 1 - value
+
+
+def _ssim_parts(x: Tensor, y: Tensor, line: Tensor) -> tuple[Tensor, Tensor]:
+    def blur(a: Tensor) -> Tensor:
+        channels = a.shape[1]
+        return F.conv2d(F.conv2d(a, line, groups=channels), line.transpose(2, 3), groups=channels)
+
+    mean_x, mean_y = blur(x), blur(y)
+    variances = blur(x * x) - mean_x**2 + blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
+    return luminance, (2 * covariance + 9e-4) / (variances + 9e-4)

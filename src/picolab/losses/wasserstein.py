@@ -1,0 +1,64 @@
+"""Wasserstein distortion: Qiu et al., "Wasserstein Distortion: Unifying Fidelity and Realism"
+(arXiv 2310.03629), on features of VGG16.
+
+Where the eye pools, textures with the same local statistics look the same. In each window of a
+feature map only the mean and the standard deviation are compared, which is the 2-Wasserstein
+distance between normal distributions. The window is constant over the picture, as in C3-WD
+(arXiv 2412.00505). Ours divides each stage by the mean square of the reference's features, so
+that stages count alike and the value is a ratio: compare it with itself only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from picolab.losses.features import VGG16
+
+WINDOW = 16  # pixels
+
+
+class WassersteinDistortion(nn.Module):
+    """Distance of pictures `[B, 3, H, W]` in [0, 1]: `[B]`, 0 for equal ones, differentiable.
+
+    `window` is the side of the pooling window in pixels, a power of two; 1 compares the features
+    point by point. `trunk` is a VGG16, by default one with the weights that
+    `features.weights_file` finds, which raises `MissingWeights`.
+    """
+
+    def __init__(self, trunk: VGG16 | None = None, window: int = WINDOW) -> None:
+        super().__init__()
+        self.trunk = trunk or VGG16()
+        self.window = window
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return distance(self.trunk(x), self.trunk(y), self.window)
+
+
+def distance(reference: list[Tensor], maps: list[Tensor], window: int = WINDOW) -> Tensor:
+    """`[B]` from the maps of the reference and of the other picture.
+
+    Stage `n` is reduced by `2**n`, so its window is as many times smaller.
+    """
+    total = torch.zeros(len(maps[0]), device=maps[0].device)
+    for stage, (a, b) in enumerate(zip(reference, maps, strict=True)):
+        side = min(max(window >> stage, 1), *a.shape[2:])
+        if side == 1:
+            apart, energy = (a - b).square(), a.square()
+        else:
+            (mean_a, square_a), (mean_b, square_b) = moments(a, side), moments(b, side)
+            deviations = deviation(mean_a, square_a) - deviation(mean_b, square_b)
+            apart, energy = (mean_a - mean_b).square() + deviations.square(), square_a
+        total = total + apart.mean((1, 2, 3)) / (energy.mean((1, 2, 3)) + 1e-6)
+    return total / len(maps)
+
+
+def moments(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Mean and mean square of each channel in windows side by side."""
+    return F.avg_pool2d(maps, side), F.avg_pool2d(maps.square(), side)
+
+
+def deviation(mean: Tensor, square: Tensor) -> Tensor:
+    """Standard deviation; the root's gradient is infinite at zero, and rounding may give less."""
+    return ((square - mean.square()).clamp_min(0) + 1e-4 * square.detach().mean()).sqrt()
