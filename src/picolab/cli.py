@@ -15,6 +15,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="picolab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
+    prepare = commands.add_parser("prepare", help="find the text in training pictures, once")
+    prepare.add_argument("data", nargs="+", type=Path, help="folders of images or of tars of them")
+    prepare.add_argument("-o", "--output", type=Path, required=True, help="a tar of masks")
+    prepare.set_defaults(run=_prepare)
+
     train = commands.add_parser("train", help="run or resume a training recipe")
     train.add_argument("recipe", type=Path)
     train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
@@ -47,6 +52,15 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"picolab: {error}", file=sys.stderr)
         return 1
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from picolab.data.images import write_masks
+    from picolab.data.text import TextDetector
+
+    found = write_masks(args.data, args.output, TextDetector())
+    print(f"{args.output}: text in {found} pictures")
+    return 0
 
 
 def _train(args: argparse.Namespace) -> int:

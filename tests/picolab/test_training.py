@@ -8,12 +8,14 @@ import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from tiny import TINY, photo
 
-from picolab.data.images import load_tiles, principal_components
+from picolab.data.images import load_tiles, principal_components, write_masks
+from picolab.losses.objective import LossWeights
 from picolab.training.checkpoint import load_checkpoint, save_checkpoint
 from picolab.training.loop import Options, phase_at, train
 from picolab.training.recipe import Recipe, read_recipe
@@ -60,6 +62,13 @@ def recipe(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     return read_recipe(tmp_path / "recipe.toml")
 
 
+@pytest.fixture(scope="module")
+def masks(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("masks") / "masks.tar"
+    write_masks([pictures], path, lambda picture: np.ones(picture.shape[:2], np.float32))
+    return path
+
+
 def options(folder: Path, **changes: object) -> Options:
     return Options(folder, torch.device("cpu"), **changes)  # type: ignore[arg-type]
 
@@ -68,7 +77,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(folder / "checkpoint")[0]
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(recipe: Recipe, tmp_path: Path) -> None:
+STAGE_2 = LossWeights(tiling=1.0, ms_ssim=0.1, text=1.0, gan=0.1, gan_start=2, gan_ramp=3)
+
+
+@pytest.mark.parametrize("losses", [LossWeights(), STAGE_2], ids=["stage 1", "stage 2"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+    recipe: Recipe, tmp_path: Path, losses: LossWeights, masks: Path
+) -> None:
+    recipe = replace(recipe, losses=losses, masks=str(masks))
     whole = train(recipe, options(tmp_path / "whole"))
     for _ in range(recipe.steps):  # stopped after every single step
         parts = train(recipe, options(tmp_path / "parts", max_minutes=0))
@@ -112,8 +128,35 @@ def test_another_run_can_start_from_the_averaged_weights(recipe: Recipe, tmp_pat
     assert torch.equal(second[f"model.{key}"], first[f"ema.{key}"])
 
 
-def test_two_processes_train_as_one(recipe: Recipe, pictures: Path, tmp_path: Path) -> None:
+def test_the_adversary_comes_in_when_the_recipe_says(recipe: Recipe, tmp_path: Path) -> None:
+    recipe = replace(recipe, losses=LossWeights(gan=0.1, gan_start=5, gan_ramp=1))
+    torch.manual_seed(recipe.seed)
+    train(recipe, options(tmp_path / "run"))
+    tensors = weights(tmp_path / "run")
+    moments = [v for k, v in tensors.items() if k.startswith("adversary.") and "exp_avg_sq" in k]
+    assert moments and all(m.any() for m in moments)
+    steps = {v.item() for k, v in tensors.items() if k.startswith("adversary.") and "step" in k}
+    assert steps == {recipe.steps - 6}  # its weight is above zero from the step after gan_start
+
+
+def test_only_what_the_recipe_names_learns(recipe: Recipe, tmp_path: Path) -> None:
+    train(recipe, options(tmp_path / "first"))
+    init = str(tmp_path / "first" / "checkpoint")
+    train(replace(recipe, init=init, train=("synthesis",)), options(tmp_path / "second"))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    keys = [k.removeprefix("ema.") for k in first if k.startswith("ema.")]
+    moved = {k for k in keys if not torch.equal(first[f"ema.{k}"], second[f"model.{k}"])}
+    assert "synthesis.head.weight" in moved and all(k.startswith("synthesis.") for k in moved)
+    with pytest.raises(ValueError, match="train = 'decoder'"):
+        train(replace(recipe, train=("decoder",)), options(tmp_path / "third"))
+
+
+@pytest.mark.parametrize("losses", ["", "[losses]\ntiling = 1.0\ngan = 0.1\ngan_start = 2\n"])
+def test_two_processes_train_as_one(
+    recipe: Recipe, pictures: Path, tmp_path: Path, losses: str
+) -> None:
     """torchrun with two CPU processes: same weights in both, and a checkpoint that resumes."""
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("[[phases]]", losses + "[[phases]]", 1))
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
         "-m", "picolab.cli", "train", str(tmp_path / "recipe.toml"),
@@ -143,6 +186,9 @@ def test_learning_rate_warms_up_and_falls(recipe: Recipe) -> None:
         (("warmup = 2", "warmth = 2"), "unknown key 'warmth'"),
         (('"$TEST_PICTURES"', '"$NOT_SET_ANYWHERE"'), "needs that environment variable"),
         (("steps = 4\ncrop = 64", "crop = 64"), "steps"),
+        (("warmup = 2", "losses = { sharpness = 1.0 }"), "sharpness"),
+        (("warmup = 2", "losses = { gan = -1.0 }"), "gan = -1.0 must not be negative"),
+        (("warmup = 2", "losses = { text = 1.0 }"), "losses.text needs masks"),
     ],
 )
 def test_recipe_errors_say_what_is_wrong(
@@ -177,6 +223,23 @@ def test_crops_are_parts_of_the_pictures(tmp_path: Path) -> None:
         assert row.max() < 100 and column.max() < 150
         tops.add(int(row.min()))
     assert 10 < turned < 40 and len(tops) > 15
+
+
+def test_text_masks_follow_their_crops(tmp_path: Path) -> None:
+    """Where the text is, the picture is white, whatever is turned and mirrored."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.new("RGB", (600, 90)).save(folder / "empty-0.png")
+    picture = np.zeros((120, 700, 3), np.uint8)
+    picture[40:60, 500:560] = 255  # in both tiles of 512
+    Image.fromarray(picture).save(folder / "text-0.png")
+    path = tmp_path / "masks.tar"
+    assert write_masks([folder], path, lambda p: (p[:, :, 0] > 0).astype(np.float32)) == 1
+    tiles = load_tiles([folder], masks=path)
+    crops, masks = tiles.masked_crops(200, 64, torch.Generator().manual_seed(0))
+    assert masks.shape == (60, 1, 64, 64)
+    assert torch.equal(crops[:, :1] > 0.5, masks > 0.5)
+    assert 10 < (masks.amax((1, 2, 3)) > 0.5).sum() < 150
 
 
 def test_small_pictures_are_continued_by_reflection(tmp_path: Path) -> None:

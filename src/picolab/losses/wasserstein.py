@@ -61,4 +61,5 @@ def moments(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 def deviation(mean: Tensor, square: Tensor) -> Tensor:
     """Standard deviation; the root's gradient is infinite at zero, and rounding may give less."""
-    return ((square - mean.square()).clamp_min(0) + 1e-4 * square.detach().mean()).sqrt()
+    least = 1e-4 * square.detach().mean() + 1e-12
+    return ((square - mean.square()).clamp_min(0) + least).sqrt()

@@ -148,10 +148,12 @@ def grid_cells(x: Tensor) -> list[Tensor]:
 class Synthesis(nn.Module):
     """y_hat to the picture, not clamped.
 
-    `realism` `[B]` in [0, 1] moves from the closest pixels to the most convincing texture; the
-    same symbols are read in another way. The linear shortcut gives each position of y its own 16x16
-    block; its first `overlap` channels, the lowest frequencies, reach into the blocks around
-    instead, so that blocks do not show where little else is coded.
+    `realism` `[B]` in [0, 1] moves from the closest pixels to the most convincing texture: it
+    scales channels, and what a second head adds. The same symbols are read in another way.
+
+    The linear shortcut gives each position of y its own 16x16 block; its first `overlap` channels,
+    the lowest frequencies, reach into the blocks around instead, so that blocks do not show where
+    little else is coded.
     """
 
     def __init__(self, cfg: CodecConfig) -> None:
@@ -172,6 +174,7 @@ class Synthesis(nn.Module):
         self.up4 = HaarUp(c8, c4)
         self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k, dial=True)
         self.head = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
+        self.texture = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0)
         self.shortcut = nn.Conv2d(cfg.y_channels, 3 * PATCH**2, 1) if cfg.shortcut else None
         self.overlap = None
         if cfg.overlap:
@@ -182,7 +185,8 @@ class Synthesis(nn.Module):
         y_hat = y_hat * self.gain(level)[:, :, None, None]
         h = self.chain16(self.stem(y_hat), level, realism)
         h = self.chain8(self.up8(h), level, realism)
-        x = self.head(self.chain4(self.up4(h), level, realism))
+        h = self.chain4(self.up4(h), level, realism)
+        x = self.head(h) + realism[:, None, None, None] * self.texture(h)
         if self.shortcut is not None:
             blocks = self.shortcut(y_hat)
             if self.overlap is not None:

@@ -142,12 +142,17 @@ class ConvScale311(nn.Module):
         return x + self.narrow(self.act(self.widen(self.spatial(x))))
 
 
+# Optimisers of Adam's kind move every parameter by about the learning rate, which is a small step
+# for a gain; the dial has to open within one short training.
+DIAL = 8.0
+
+
 class Gains(nn.Module):
     """Positive channel gains as a function of the level in [0, 1] and, if `dial`, of realism.
 
     The logarithm of each gain is piecewise linear in the level between `knots` learned values;
-    realism in [0, 1] adds its own such table times itself. Returns `[B, C]` for levels and
-    realism `[B]`.
+    realism in [0, 1] adds its own such table times `DIAL` times itself. Returns `[B, C]` for
+    levels and realism `[B]`.
     """
 
     def __init__(self, channels: int, knots: int, dial: bool = False) -> None:
@@ -159,7 +164,7 @@ class Gains(nn.Module):
         log_gain = interpolate_knots(self.log_gain, level)
         if self.log_gain_realism is not None and realism is not None:
             more = interpolate_knots(self.log_gain_realism, level)
-            log_gain = log_gain + realism[:, None] * more
+            log_gain = log_gain + DIAL * realism[:, None] * more
         return torch.exp(log_gain)
 
 

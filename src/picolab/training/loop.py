@@ -96,14 +96,15 @@ class _Run:
         torch.manual_seed(recipe.seed + self.rank)
         self.codec.to(options.device)
         self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if recipe.train:
+            freeze_all_but(self.codec, recipe.train)
+        learning = [p for p in self.codec.parameters() if p.requires_grad]
         self.ema = {k: v.detach().clone() for k, v in self.codec.state_dict().items()}
         self.optimiser: torch.optim.Optimizer
         if recipe.optimiser == "soap":
-            self.optimiser = SOAP(self.codec.parameters())
+            self.optimiser = SOAP(learning)
         else:
-            self.optimiser = torch.optim.AdamW(
-                self.codec.parameters(), weight_decay=0.0, fused=True
-            )
+            self.optimiser = torch.optim.AdamW(learning, weight_decay=0.0, fused=True)
         self.objective = Objective(recipe.losses, options.bf16).to(options.device)
         self.adversary = None
         if recipe.losses.gan:
@@ -330,6 +331,16 @@ def load_weights(codec: Codec, weights: dict[str, Tensor]) -> None:
         raise RuntimeError(f"init: the configuration has no {', '.join(fresh.unexpected_keys)}")
     if fresh.missing_keys:
         print(f"new in this configuration: {', '.join(fresh.missing_keys)}")
+
+
+def freeze_all_but(codec: Codec, beginnings: tuple[str, ...]) -> None:
+    """Let only the parameters learn whose names begin so; `ValueError` for one that none has."""
+    names = [name for name, _ in codec.named_parameters()]
+    for beginning in beginnings:
+        if not any(name.startswith(beginning) for name in names):
+            raise ValueError(f"recipe: train = {beginning!r}: no parameter's name begins so")
+    for name, parameter in codec.named_parameters():
+        parameter.requires_grad_(name.startswith(beginnings))
 
 
 def phase_at(recipe: Recipe, step: int) -> tuple[Phase, float]:

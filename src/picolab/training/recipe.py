@@ -38,6 +38,7 @@ class Recipe:
     losses: LossWeights = LossWeights()  # beside rate and MSE; none in stage 1
     masks: str | None = None  # a tar of text masks, made by `picolab prepare`
     optimiser: str = "soap"  # or "adamw"
+    train: tuple[str, ...] = ()  # beginnings of names of the parameters that learn; (): all
     init: str | None = None  # a checkpoint whose weights (EMA) the run starts from
     seed: int = 0
     warmup: int = 200
@@ -71,6 +72,7 @@ def read_recipe(path: str | Path) -> Recipe:
         values["config"] = read_config(path.parent / values["config"])
         values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
         values["data"] = tuple(_expand(source, path) for source in values["data"])
+        values["train"] = tuple(values.get("train", ()))
         if "losses" in values:
             values["losses"] = LossWeights(**values["losses"])
         if "masks" in values:

@@ -1,0 +1,201 @@
+"""Losses where the right answer is known without any weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from picolab.losses.fidelity import ms_ssim_loss, text_fidelity_loss, tiling_artifact_loss
+from picolab.losses.gan import Discriminator, discriminator_loss, generator_loss
+from picolab.losses.objective import LossWeights, Objective, draw_realism
+from picolab.losses.wasserstein import distance
+from picolab.training.adversary import Adversary
+
+
+def pictures(batch: int, side: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(batch, 3, side, side, generator=generator)
+    return nn.functional.avg_pool2d(noise, 5, 1, 2)
+
+
+def test_tiling_sees_offsets_at_every_scale_and_hardly_any_grain() -> None:
+    x = pictures(2, 128)
+    torch.testing.assert_close(tiling_artifact_loss(x, x + 0.1), torch.full((2,), 0.1))
+    grain = 0.1 * (-1.0) ** torch.arange(128)
+    assert tiling_artifact_loss(x, x + grain).max() < 1e-6
+    half = torch.zeros(128)
+    half[64:] = 0.1  # as if a tile were brighter than its neighbour
+    torch.testing.assert_close(tiling_artifact_loss(x, x + half), torch.full((2,), 0.05))
+
+
+def test_tiling_leaves_out_scales_larger_than_the_picture() -> None:
+    x = pictures(1, 16)
+    torch.testing.assert_close(tiling_artifact_loss(x, x - 0.2), torch.full((1,), 0.2))
+
+
+def test_text_counts_inside_the_mask_only() -> None:
+    x = pictures(1, 32)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[:, :, :16] = 1
+    y = x.clone()
+    y[:, :, 16:] += 0.5
+    assert text_fidelity_loss(x, y, mask).item() == 0
+    y[:, :, :16] += 0.2
+    assert text_fidelity_loss(x, y, mask).item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("side", [176, 256])
+def test_ms_ssim_is_that_of_a_well_known_package(side: int) -> None:
+    reference = pytest.importorskip("pytorch_msssim")
+    x, noise = pictures(2, side), pictures(2, side, seed=1)
+    y = (x + 0.3 * (noise - 0.5)).clamp(0, 1)
+    expected = 1 - reference.ms_ssim(x, y, data_range=1, size_average=False)
+    torch.testing.assert_close(ms_ssim_loss(x, y), expected, atol=2e-5, rtol=0)
+
+
+def test_ms_ssim_of_small_pictures() -> None:
+    x = pictures(1, 64)
+    assert ms_ssim_loss(x, x).item() == pytest.approx(0, abs=1e-6)
+    assert 0.01 < ms_ssim_loss(x, 1 - x).item() <= 1
+    with pytest.raises(ValueError, match="8x8 pixels"):
+        ms_ssim_loss(x[:, :, :8, :8], x[:, :, :8, :8])
+
+
+def test_wasserstein_is_blind_to_order_within_a_window_and_sees_statistics() -> None:
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.randn(1, 4, 8, 8, generator=generator)
+    order = torch.randperm(64, generator=generator)
+    shuffled = texture.flatten(2)[:, :, order].unflatten(2, (8, 8))
+    assert distance([texture], [shuffled], window=8).item() == pytest.approx(0, abs=1e-6)
+    assert distance([texture], [shuffled], window=1).item() > 0.5
+    # A constant shift moves the mean alone; twice the deviation moves the deviation alone.
+    flat = torch.ones(1, 4, 8, 8)
+    assert distance([flat], [flat + 0.5], window=8).item() == pytest.approx(0.25, rel=1e-3)
+    wider = 2 * texture - texture.mean((2, 3), keepdim=True)
+    spread = texture.var((2, 3), unbiased=False).mean() / texture.square().mean()
+    assert distance([texture], [wider], window=8).item() == pytest.approx(spread.item(), rel=2e-3)
+
+
+def test_wasserstein_windows_shrink_with_the_stage() -> None:
+    """Stage 3 is reduced eightfold: a window of 16 pixels has 2 positions on a side there."""
+    maps = [torch.zeros(1, 1, 64 >> n, 64 >> n) for n in range(4)]
+    other = [m.clone() for m in maps]
+    other[3][:, :, 0, 0], other[3][:, :, 0, 1] = 1.0, -1.0
+    swapped = [m.clone() for m in maps]
+    swapped[3][:, :, 0, 0], swapped[3][:, :, 0, 1] = -1.0, 1.0
+    assert distance(other, swapped, 16).item() == pytest.approx(0, abs=1e-6)
+    assert distance(other, swapped, 8).item() > 0
+
+
+def test_wasserstein_has_gradients_where_there_is_no_texture() -> None:
+    x = torch.zeros(1, 2, 16, 16, requires_grad=True)
+    distance([torch.ones(1, 2, 16, 16)], [x], 16).sum().backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all() and x.grad.any()
+
+
+def test_discriminator_learns_to_tell_blurred_from_real() -> None:
+    torch.manual_seed(0)
+    adversary = Adversary(8, torch.device("cpu"))
+    weight = torch.ones(4)
+    for step in range(30):
+        real = torch.rand(4, 3, 64, 64)
+        decoded = nn.functional.avg_pool2d(real, 3, 1, 1)
+        figures = adversary.learn(real, decoded, torch.randn(4, 8, 4, 4), weight)
+        if step == 0:
+            first = figures["discriminator"]
+    assert figures["discriminator"] < 0.8 * first
+    assert figures["logit_real"] > figures["logit_decoded"]
+
+
+def test_the_codec_pays_for_being_recognised_except_in_text() -> None:
+    adversary = Adversary(8, torch.device("cpu"))
+    decoded = torch.rand(2, 3, 64, 64, requires_grad=True)
+    latent = torch.randn(2, 8, 4, 4, requires_grad=True)
+    no_text, text = torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64)
+    assert adversary.penalty(decoded, latent, text).tolist() == [0, 0]
+    penalty = adversary.penalty(decoded, latent, no_text)
+    assert (penalty > 0).all()
+    penalty.sum().backward()
+    assert decoded.grad is not None and decoded.grad.any() and latent.grad is None
+    assert all(p.grad is None and p.requires_grad for p in adversary.discriminator.parameters())
+
+
+def test_discriminator_loss_weighs_samples() -> None:
+    real, decoded = torch.tensor([9.0, -9.0]), torch.tensor([-9.0, 9.0])
+    good, bad = (
+        discriminator_loss(real.view(2, 1, 1, 1), decoded.view(2, 1, 1, 1), torch.tensor(w))
+        for w in ([1.0, 0.0], [0.0, 1.0])
+    )
+    assert good < 1e-3 and bad > 17
+
+
+def test_generator_loss_falls_with_the_logit() -> None:
+    mask = torch.zeros(1, 1, 32, 32)
+    low, high = (generator_loss(torch.full((1, 1, 2, 2), v), mask).item() for v in (-3.0, 3.0))
+    assert low > 3 > 0.1 > high
+
+
+def test_discriminator_has_one_logit_a_block() -> None:
+    logits = Discriminator(8, width=8)(torch.rand(2, 3, 64, 128), torch.randn(2, 8, 4, 8))
+    assert logits.shape == (2, 1, 4, 8)
+
+
+class Pixels(nn.Module):
+    """In place of VGG16: the picture is its own and only feature map."""
+
+    def trunk(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+    def normalised(self, maps: list[Tensor]) -> list[Tensor]:
+        return maps
+
+    def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
+        return (x[0] - y[0]).square().mean((1, 2, 3))
+
+
+def test_objective_weighs_the_perceptual_part_by_realism() -> None:
+    objective = Objective(LossWeights(tiling=3.0))
+    objective.weights = LossWeights(tiling=3.0, lpips=2.0, perceptual_crop=32)
+    objective.vgg = Pixels()  # type: ignore[assignment]
+    x, mask = pictures(3, 64), torch.zeros(3, 1, 64, 64)
+    y = x.clone()
+    y[:, :, :32, :32] += 0.5
+    realism = torch.tensor([0.0, 0.5, 1.0])
+    at_error, parts = objective(x, y, mask, realism, torch.tensor([0.0, 0.0]))
+    tiling = 3 * tiling_artifact_loss(x, y)
+    torch.testing.assert_close(at_error, tiling + 2 * realism * 0.25)
+    assert parts["lpips"].item() == pytest.approx(0.25)
+    elsewhere, _ = objective(x, y, mask, realism, torch.tensor([0.999, 0.999]))
+    torch.testing.assert_close(elsewhere, tiling)
+
+
+def test_realism_is_drawn_in_the_shares_asked_for() -> None:
+    weights = LossWeights(gan=1.0, closest=0.25, fullest=0.5)
+    realism = draw_realism(64, weights, torch.Generator().manual_seed(0))
+    assert (realism == 0).sum() == 16 and (realism == 1).sum() == 32
+    between = realism[(realism > 0) & (realism < 1)]
+    assert len(between) == 16 and between.std() > 0.1
+    generator = torch.Generator().manual_seed(0)
+    assert not draw_realism(8, LossWeights(text=1.0), generator).any()
+    assert torch.equal(generator.get_state(), torch.Generator().manual_seed(0).get_state())
+
+
+def test_weights_of_the_adversary_and_of_the_mse() -> None:
+    weights = LossWeights(gan=0.5, gan_start=100, gan_ramp=50, mse_at_realism=0.4)
+    assert [weights.gan_at(s) for s in (0, 100, 125, 150, 900)] == [0, 0, 0.25, 0.5, 0.5]
+    shares = weights.mse_share(torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(shares, torch.tensor([1.0, 0.7, 0.4]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lpips": -1.0}, "lpips = -1.0 must not be negative"),
+        ({"closest": 0.7, "fullest": 0.7}, "at most 1"),
+        ({"perceptual_crop": 8}, "at least 32"),
+    ],
+)
+def test_impossible_weights_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LossWeights(**values)  # type: ignore[arg-type]
