@@ -237,7 +237,7 @@ def test_text_masks_follow_their_crops(tmp_path: Path) -> None:
     assert write_masks([folder], path, lambda p: (p[:, :, 0] > 0).astype(np.float32)) == 1
     tiles = load_tiles([folder], masks=path)
     crops, masks = tiles.masked_crops(200, 64, torch.Generator().manual_seed(0))
-    assert masks.shape == (60, 1, 64, 64)
+    assert masks.shape == (200, 1, 64, 64)
     assert torch.equal(crops[:, :1] > 0.5, masks > 0.5)
     assert 10 < (masks.amax((1, 2, 3)) > 0.5).sum() < 150
 
