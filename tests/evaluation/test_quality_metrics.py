@@ -8,6 +8,7 @@ import stat
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from picolab.evaluation import metrics
@@ -15,6 +16,7 @@ from picolab.evaluation.images import find, read
 from picolab.evaluation.metrics.external import SSIMULACRA2, Butteraugli
 from picolab.evaluation.metrics.perceptual import Perceptual
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
+from picolab.losses.wasserstein import WassersteinDistortion
 
 
 def test_psnr_of_a_known_error():
@@ -82,6 +84,18 @@ def test_lpips_of_a_large_picture_is_measured_in_tiles(pair, monkeypatch):
     monkeypatch.setattr("picolab.evaluation.metrics.perceptual.TILE", 200)
     monkeypatch.setattr("picolab.evaluation.metrics.perceptual.LARGEST_WHOLE", 0)
     assert metric(reference, decoded) == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.usefixtures("weights")
+def test_wasserstein_distortion_is_training_s_and_forgives_other_grain(pair, photo):
+    metric = Perceptual("wasserstein")
+    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in pair)
+    assert metric(*pair) == pytest.approx(WassersteinDistortion()(x, y).item(), rel=1e-4)
+    assert metric(pair[0], pair[0]) == pytest.approx(0, abs=1e-6)
+    grain = np.random.default_rng(0).integers(60, 196, (2, 128, 128, 3)).astype(np.uint8)
+    flat = np.full((128, 128, 3), grain[0].mean(), np.uint8)
+    assert PSNR()(grain[0], grain[1]) < PSNR()(grain[0], flat)
+    assert metric(grain[0], grain[1]) < metric(grain[0], flat) / 3
 
 
 @pytest.mark.usefixtures("weights")

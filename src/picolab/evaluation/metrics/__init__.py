@@ -20,6 +20,7 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "lpips_alex": partial(Perceptual, "lpips_alex"),
     "lpips_vgg": partial(Perceptual, "lpips_vgg"),
     "dists": partial(Perceptual, "dists"),
+    "wasserstein": partial(Perceptual, "wasserstein"),
     "ssimulacra2": SSIMULACRA2,
     "butteraugli_3norm": Butteraugli,
     "text_mae": TextMAE,

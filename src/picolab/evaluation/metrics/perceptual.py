@@ -1,8 +1,8 @@
-"""LPIPS and DISTS, by the same modules that training uses."""
+"""LPIPS, DISTS and Wasserstein distortion, by the same modules that training uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from picolab.evaluation.metrics.protocol import Missing, Picture
 from picolab.losses.dists import DISTS
 from picolab.losses.features import MissingWeights
 from picolab.losses.lpips import LPIPS
+from picolab.losses.wasserstein import WINDOW, WassersteinDistortion, distance
 
 TILE = 1024
 LARGEST_WHOLE = 2 * TILE**2  # the kept features of VGG16 take 0.5 kB a pixel, others as much
@@ -23,22 +24,34 @@ class Perceptual:
 
     higher_is_better = False
     training_loss = True
+    features: Callable[[Tensor], list[Tensor]]
+    distance: Callable[[list[Tensor], list[Tensor]], Tensor]
 
     def __init__(self, name: str) -> None:
         self.name = name
         try:
-            if name == "dists":
-                self.module: LPIPS | DISTS = DISTS()
-                self.title, self.version = "DISTS", "alpha and beta of DISTS_pytorch 0.1"
-            else:
-                trunk = name.removeprefix("lpips_")
-                self.module = LPIPS("alex" if trunk == "alex" else "vgg")
-                self.title = f"LPIPS ({'AlexNet' if trunk == 'alex' else 'VGG16'})"
-                self.version = "LPIPS v0.1"
+            self._load(name)
         except MissingWeights as error:
             raise Missing(str(error)) from error
         self._reference: Picture | None = None
-        self._features: list[list[Tensor]] = []
+        self._kept: list[Tensor] = []
+
+    def _load(self, name: str) -> None:
+        module: LPIPS | DISTS
+        if name == "wasserstein":
+            self.features, self.distance = WassersteinDistortion().trunk, distance
+            self.title = "Wasserstein distortion (VGG16)"
+            self.version = f"1, windows of {WINDOW} pixels"
+            return
+        if name == "dists":
+            module = DISTS()
+            self.title, self.version = "DISTS", "alpha and beta of DISTS_pytorch 0.1"
+        else:
+            trunk = name.removeprefix("lpips_")
+            module = LPIPS("alex" if trunk == "alex" else "vgg")
+            self.title = f"LPIPS ({'AlexNet' if trunk == 'alex' else 'VGG16'})"
+            self.version = "LPIPS v0.1"
+        self.features, self.distance = module.features, module.distance
 
     @torch.no_grad()
     def __call__(self, reference: Picture, decoded: Picture) -> float:
@@ -47,16 +60,16 @@ class Perceptual:
             return self._in_tiles(reference, decoded)
         # Many codecs and rates are measured against one original: its features are kept.
         if self._reference is not reference:
-            self._features = [self.module.features(_planes(reference))]
+            self._kept = self.features(_planes(reference))
             self._reference = reference
-        other = self.module.features(_planes(decoded))
-        return float(self.module.distance(self._features[0], other))
+        return float(self.distance(self._kept, self.features(_planes(decoded))))
 
     def _in_tiles(self, reference: Picture, decoded: Picture) -> float:
         total = 0.0
         for rows, columns in _tiles(reference.shape[0], reference.shape[1]):
             a, b = reference[rows, columns], decoded[rows, columns]
-            total += float(self.module(_planes(a), _planes(b))) * a.shape[0] * a.shape[1]
+            apart = self.distance(self.features(_planes(a)), self.features(_planes(b)))
+            total += float(apart) * a.shape[0] * a.shape[1]
         return total / (reference.shape[0] * reference.shape[1])
 
 
