@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from cases import all_cases, digest
 
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.networks import DEFAULT_MODEL, load_model, load_model_for, model_folders
@@ -44,9 +44,9 @@ def theirs(built: Path, paths: list[Path], model: Path) -> dict[str, list[str]]:
     run = subprocess.run(command, capture_output=True, text=True)
     found: dict[str, list[str]] = {path.name: [] for path in paths}
     for line in run.stdout.splitlines():
-        digest, index, path = line.split("  ")
+        line_digest, index, path = line.split("  ")
         assert int(index) == len(found[Path(path).name])
-        found[Path(path).name].append(digest)
+        found[Path(path).name].append(line_digest)
     for line in run.stderr.splitlines():
         path, kind, _ = line.split(": ", 2)
         found[Path(path).name] = [kind]
@@ -63,9 +63,7 @@ def ours(data: bytes) -> list[str]:
         for i, tile in enumerate(layout(header.width, header.height)):
             payload = container.tile_data(header, data, i, header.tile_offset(i))
             model = load_model_for(header.model, threads=1)
-            z, y = decode_symbols(model, payload, tile, header.tiles[i].level)
-            symbols = z.astype("<i4").tobytes() + y.astype("<i4").tobytes()
-            digests.append(hashlib.sha256(symbols).hexdigest())
+            digests.append(digest(*decode_symbols(model, payload, tile, header.tiles[i].level)))
     except PicoError as error:
         return [type(error).__name__]
     return digests
@@ -82,7 +80,15 @@ def test_golden_files_have_the_same_symbols(built: Path, name: str) -> None:
     paths = [path for path in GOLDEN if path.parent.name == name]
     found = theirs(built, paths, model_folders()[name])
     assert found == {path.name: ours(path.read_bytes()) for path in paths}
-    assert all(len(digest) == 64 for digests in found.values() for digest in digests)
+    assert all(len(line) == 64 for lines in found.values() for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted({path.parent.name for path in GOLDEN}))
+def test_conformance_files_have_their_symbols(built: Path, tmp_path: Path, name: str) -> None:
+    cases = [case for case in all_cases([name]) if case.folder.name != "12-megapixels"]
+    files = {case.folder.name: case.file.read_bytes() for case in cases}
+    found = theirs(built, write(tmp_path, files), model_folders()[name])
+    assert found == {case.folder.name: list(case.expected.symbols) for case in cases}
 
 
 def test_damage_is_found_and_named_alike(built: Path, tmp_path: Path) -> None:
