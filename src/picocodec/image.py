@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import ExifTags, Image
 
+from picocodec import peek
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
 from picocodec.format.container import MAX_SIDE
 
@@ -21,6 +24,7 @@ _MODES = {
     "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB",
     "YCbCr": "RGB",
 }  # fmt: skip
+_HDR_TRANSFERS = (16, 18)  # PQ and HLG, as ITU-T H.273 numbers them
 _TOO_DEEP = (
     "the image has more than 8 bits a channel, which cannot be kept: "
     "convert it to 8 bits first, or store it as PNG or TIFF"
@@ -128,11 +132,20 @@ def from_pillow(im: Image.Image) -> Picture:
     """A picture from a Pillow image (of several frames, the current one) and its metadata.
 
     Palettes, bilevel, premultiplied and YCbCr pixels are converted. Raises `UnsupportedImage`
-    for what would lose meaning: more than 8 bits a channel, CMYK, LAB.
+    for what would lose meaning: more than 8 bits a channel, CMYK, LAB, high dynamic range.
     """
-    # Pillow reads 16-bit colour as 8-bit without a word; only before loading can it be seen.
-    if any(_has_16_bits(*tile) for tile in getattr(im, "tile", ())):
+    # Pillow reads deep colour as 8-bit without a word; only before loading can it be seen.
+    head = _head(im)
+    if peek.bits_per_channel(head) > 8 or any(
+        _has_16_bits(*tile) for tile in getattr(im, "tile", ())
+    ):
         raise UnsupportedImage(_TOO_DEEP)
+    primaries, transfer = peek.code_points(head)
+    if "icc_profile" not in im.info and (primaries not in (1, 2) or transfer in _HDR_TRANSFERS):
+        raise UnsupportedImage(
+            f"the image's colours are given by code points (primaries {primaries}, transfer "
+            f"{transfer}) and not by a profile, which cannot be kept: convert it to sRGB first"
+        )
     im.load()
     if im.mode in ("I", "F") or im.mode.startswith("I;16"):
         raise UnsupportedImage(_TOO_DEEP)
@@ -154,6 +167,8 @@ def from_pillow(im: Image.Image) -> Picture:
 def _take_metadata(picture: Picture, im: Image.Image) -> None:
     picture.icc = im.info.get("icc_profile") or None
     exif = im.info.get("exif") or (_tiff_exif(im) if im.format == "TIFF" else b"")
+    if exif and im.format == "JXL" and not getattr(im, "jpeg", False):
+        exif = _upright(exif)
     picture.exif = exif.removeprefix(EXIF_PREFIX) or None
     xmp = im.info.get("xmp")
     picture.xmp = (xmp.encode() if isinstance(xmp, str) else xmp) or None
@@ -173,7 +188,8 @@ def pillow_info(icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> dic
 
 
 def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
-    """The picture in an image file of any format that Pillow reads, or in a NumPy file, from a
+    """The picture in an image file of any format that Pillow reads, of HEIC and JPEG XL if
+    pillow-heif and pillow-jxl-plugin are installed, or in a NumPy file, from a
     path or a seekable binary stream; of an animation, the first frame, with a warning. Pixels
     that lie in the file as they are stay there.
 
@@ -190,7 +206,7 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     if head == _NPY:
         return _read_npy(source)
     try:
-        with Image.open(source) as im:
+        with _open(source) as im:
             if getattr(im, "is_animated", False):
                 warnings.warn(
                     "of several pictures in the file only the first is kept", stacklevel=2
@@ -242,10 +258,41 @@ def _check_sides(width: int, height: int) -> None:
         )
 
 
+def _head(im: Image.Image) -> bytes:
+    """The first bytes of the file behind an image, while Pillow still has it open."""
+    file = getattr(im, "fp", None)
+    if file is None or file.closed:
+        return b""
+    place = file.tell()
+    file.seek(0)
+    head = file.read(peek.HEAD)
+    file.seek(place)
+    return head
+
+
+def _open(source: BinaryIO) -> Image.Image:
+    """As `Image.open`, with the plug-ins for HEIC and JPEG XL if they are installed."""
+    try:
+        return Image.open(source)
+    except Image.UnidentifiedImageError:
+        with suppress(ImportError):
+            importlib.import_module("pillow_heif").register_heif_opener()
+        with suppress(ImportError):
+            importlib.import_module("pillow_jxl")
+        source.seek(0)
+        return Image.open(source)
+
+
 def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
     """An image whose pixels lie in its file as they are (PPM, TIFF without compression): mapped
     to memory instead of loaded. None for any other."""
-    if not hasattr(file, "name") or im.mode not in ("L", "RGB") or im.has_transparency_data:
+    plain_format = im.format in ("PPM", "TIFF")
+    if (
+        not plain_format
+        or not hasattr(file, "name")
+        or im.mode not in ("L", "RGB")
+        or im.has_transparency_data
+    ):
         return None
     if im.format == "TIFF" and im.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         return None
@@ -275,6 +322,15 @@ def _has_16_bits(codec: str, extents: Any, offset: int, args: Any) -> bool:
         return args[1] > 255  # the value of white
     raw_mode = args[0] if isinstance(args, tuple) and args else args
     return ";16" in str(raw_mode) or "16" in codec
+
+
+def _upright(exif: bytes) -> bytes:
+    """EXIF without an orientation, for pixels that are turned already: a JPEG XL codestream has
+    an orientation of its own, and the one in EXIF does not count."""
+    tags = Image.Exif()
+    tags.load(exif)
+    tags.pop(ExifTags.Base.Orientation, None)
+    return tags.tobytes()
 
 
 def _tiff_exif(im: Image.Image) -> bytes:
