@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from picolab.evaluation.cli import add_parser as add_evaluation
+
+if TYPE_CHECKING:
+    from picolab.training.loop import Options
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,13 +28,37 @@ def main(argv: list[str] | None = None) -> int:
     train = commands.add_parser("train", help="run or resume a training recipe")
     train.add_argument("recipe", type=Path)
     train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
-    train.add_argument("--device", help="cpu, cuda (default: cuda where there is one)")
-    train.add_argument("--threads", type=int, help="CPU threads")
-    train.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
-    train.add_argument("--compile", action="store_true", help="torch.compile the codec")
     train.add_argument("--max-minutes", type=float, default=float("inf"))
-    train.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
+    _add_options(train)
     train.set_defaults(run=_train)
+
+    ablate = commands.add_parser(
+        "ablate",
+        help="train variants of a configuration, and tell what its parts are worth",
+        description="Prints a table of BD-rates against the full model, and keeps it with all "
+        "figures in the folder of -o. Started again with the same -o, it goes on where it was.",
+    )
+    ablate.add_argument("config", type=Path, help="TOML configuration of the full model")
+    ablate.add_argument("--steps", type=int, required=True, help="of each run")
+    ablate.add_argument("--batch", type=int, required=True, help="crops in a step")
+    ablate.add_argument("--crop", type=int, required=True, help="side of a crop in pixels")
+    ablate.add_argument("--variants", type=_names, help="comma-separated (all)")
+    ablate.add_argument("--seeds", type=int, default=1, help="runs of each variant (%(default)s)")
+    ablate.add_argument(
+        "--full-seeds",
+        type=int,
+        default=2,
+        help="runs of the full model, which tell how much is chance (%(default)s)",
+    )
+    ablate.add_argument(
+        "--data",
+        nargs="+",
+        default=["$PICOLAB_TRAIN"],
+        help="folders of training pictures (%(default)s)",
+    )
+    ablate.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"), help="folder")
+    _add_options(ablate)
+    ablate.set_defaults(run=_ablate)
 
     export = commands.add_parser("export", help="checkpoint to a model for picocodec")
     export.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
@@ -63,26 +92,63 @@ def _prepare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(args: argparse.Namespace) -> int:
-    from picolab.training.loop import Options, run_recipe
-    from picolab.training.recipe import read_recipe
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """How to train on this machine."""
+    parser.add_argument("--device", help="cpu, cuda (default: cuda where there is one)")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the codec")
+    parser.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
+
+
+def _options(args: argparse.Namespace, folder: Path) -> Options:
+    from picolab.training.loop import Options
 
     # Processors multiply denormal numbers a hundred times slower, and optimisers are full of them.
     # Threads inherit this setting when they are made, so it comes before any.
     torch.set_flush_denormal(True)
-    recipe = read_recipe(args.recipe)
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if args.threads:
         torch.set_num_threads(args.threads)
-    options = Options(
-        folder=args.output or Path("runs") / recipe.name,
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Options(
+        folder=folder,
         device=device,
         bf16=args.bf16 or device.type == "cuda",
         compile=args.compile,
         dry_run=args.dry_run,
-        max_minutes=args.max_minutes,
     )
+
+
+def _train(args: argparse.Namespace) -> int:
+    from picolab.training.loop import run_recipe
+    from picolab.training.recipe import read_recipe
+
+    recipe = read_recipe(args.recipe)
+    options = _options(args, args.output or Path("runs") / recipe.name)
+    options.max_minutes = args.max_minutes
     run_recipe(recipe, options)
+    return 0
+
+
+def _ablate(args: argparse.Namespace) -> int:
+    from picolab.ablation import VARIANTS, Plan, ablate
+    from picolab.networks.config import read_config
+    from picolab.training.recipe import expand_source
+
+    data = tuple(expand_source(source, "--data") for source in args.data)
+    plan = Plan(read_config(args.config), data, args.steps, args.batch, args.crop)
+    table = ablate(
+        plan,
+        args.variants or list(VARIANTS),
+        _options(args, args.output),
+        shlex.join(["picolab", *sys.argv[1:]]),
+        args.seeds,
+        args.full_seeds,
+    )
+    if table is None:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 1
+    print(table)
     return 0
 
 
@@ -107,6 +173,10 @@ def _model_info(args: argparse.Namespace) -> int:
 
     print(cost_table(read_config(args.config)))
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def test_two_processes_train_as_one(
     environment = os.environ | {"TEST_PICTURES": str(pictures), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
     tensors, values = load_checkpoint(tmp_path / "run" / "checkpoint")
-    assert values == {"recipe": "tiny-test", "step": recipe.steps, "world": 2}
+    assert (values["recipe"], values["step"], values["world"]) == ("tiny-test", recipe.steps, 2)
     assert {"random.0.0", "random.1.0"} <= tensors.keys()
     assert not torch.equal(tensors["random.0.1"], tensors["random.1.1"])
 

@@ -11,6 +11,8 @@ the entropy coder before the context model runs; the context model then gives, f
 the 2x2 grid after the other, the mean `mu` and the bin width `q`:
 
     symbol = round((y - mu) / q)        y_hat = q * symbol + mu
+
+Other orders, resampling and scales can be had (`CodecConfig`) to measure what these are worth.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from torch import Tensor, nn
 
 from picocodec.codec.scale_decoder import LEVEL_BINS
 from picocodec.format.tables import SCALE_COUNT, scale_of_index
-from picolab.networks.config import CodecConfig
+from picolab.networks.config import CHANNEL_GROUPS, CodecConfig
 from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
 from picolab.networks.layers import (
+    RESAMPLING,
     Chain,
     ConvScale,
     Gains,
-    HaarDown,
-    HaarUp,
+    hold_scales,
     interpolate_knots,
 )
 
@@ -54,16 +56,17 @@ class Analysis(nn.Module):
             cfg.f,
             cfg.knots,
         )
-        self.stem = HaarDown(3, c8, levels=3)
+        down, _ = RESAMPLING[cfg.resampling]
+        self.stem = down(3, c8, levels=3)
         self.chain8 = Chain(c8, cfg.encoder_blocks_8, e, f, k)
-        self.down = HaarDown(c8, c16)
+        self.down = down(c8, c16)
         self.chain16 = Chain(c16, cfg.encoder_blocks_16, e, f, k)
         self.head = ConvScale(c16, cfg.y_channels, gain=0.0 if cfg.shortcut else 1.0)
         self.shortcut = nn.Conv2d(3 * PATCH**2, cfg.y_channels, 1) if cfg.shortcut else None
         self.gain = Gains(cfg.y_channels, k)
-        self.hyper_in = HaarDown(cfg.y_channels, ch)
+        self.hyper_in = down(cfg.y_channels, ch)
         self.hyper_chain32 = Chain(ch, cfg.hyper_blocks, e, f, k)
-        self.hyper_down = HaarDown(ch, ch)
+        self.hyper_down = down(ch, ch)
         self.hyper_chain64 = Chain(ch, cfg.hyper_blocks, e, f, k)
         self.hyper_head = ConvScale(ch, cfg.z_channels)
 
@@ -87,7 +90,8 @@ class ContextDecoder(nn.Module):
         ch, e, f, k = cfg.hyper_channels, cfg.e, cfg.f, cfg.knots
         self.stem = ConvScale(cfg.z_channels, ch)
         self.chain64 = Chain(ch, cfg.hyper_blocks, e, f, k)
-        self.up = HaarUp(ch, ch)
+        _, up = RESAMPLING[cfg.resampling]
+        self.up = up(ch, ch)
         self.chain32 = Chain(ch, cfg.hyper_blocks, e, f, k)
         self.head = ConvScale(ch, 4 * cfg.context_channels)
 
@@ -97,26 +101,34 @@ class ContextDecoder(nn.Module):
 
 
 class ContextStep(nn.Module):
-    """One cell of the grid: its part of p, and the cells decoded before it, to mu and q."""
+    """One part of y: its part of p, and the `known` channels decoded before it, to mu and q."""
 
-    def __init__(self, cfg: CodecConfig, cells_before: int) -> None:
+    def __init__(self, cfg: CodecConfig, known: int, channels: int) -> None:
         super().__init__()
-        c, m = cfg.context_channels, cfg.y_channels
-        self.stem = ConvScale(c + cells_before * m, c)
+        c = cfg.context_channels
+        self.learned_width = cfg.quantisation_width
+        self.stem = ConvScale(c + known, c)
         self.chain = Chain(c, cfg.context_blocks, cfg.e, cfg.f, cfg.knots)
-        self.head = ConvScale(c, 2 * m, gain=0.0)
+        self.head = ConvScale(c, (2 if self.learned_width else 1) * channels, gain=0.0)
 
     def forward(self, known: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        mu, width = self.head(self.chain(self.stem(known), level)).float().chunk(2, dim=1)
+        out = self.head(self.chain(self.stem(known), level)).float()
+        if not self.learned_width:
+            return out, torch.ones_like(out)
+        mu, width = out.chunk(2, dim=1)
         return mu, 4.0 ** torch.tanh(width)
 
 
 class ContextModel(nn.Module):
-    """PICO's one-shot context model over a 2x2 grid, in four steps."""
+    """PICO's one-shot context model: one part of y after the other, over a 2x2 grid in four."""
 
     def __init__(self, cfg: CodecConfig) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(ContextStep(cfg, cells) for cells in range(4))
+        self.order = ORDERS[cfg.context]
+        channels = cfg.y_channels // self.order.channel_groups
+        self.steps = nn.ModuleList(
+            ContextStep(cfg, step * channels, channels) for step in range(self.order.steps)
+        )
 
     def forward(self, prior: Tensor, y: Tensor, coded: Tensor, level: Tensor, encode: bool):
         """Give `(t, symbols, y_hat)`; `t` is `(y - mu) / q` before rounding.
@@ -124,20 +136,90 @@ class ContextModel(nn.Module):
         With `encode` False, `y` holds symbols already and `t` equals them. Elements where
         `coded` `[B, M, H/16, W/16]` is 0 have the symbol 0.
         """
-        cells, masks = grid_cells(y), grid_cells(coded)
-        priors = prior.chunk(4, dim=1)
+        order = self.order
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for step, cell in zip(self.steps, GRID_ORDER, strict=True):
-            known = torch.cat([priors[cell], *(part[2] for part in parts)], dim=1)
+        for step, own_prior, own, mask in zip(
+            self.steps, order.priors(prior), order.split(y), order.split(coded), strict=True
+        ):
+            known = torch.cat([own_prior, *(part[2] for part in parts)], dim=1)
             mu, q = step(known, level)
-            t = (cells[cell] - mu) / q if encode else cells[cell]
-            symbols = round_ste(t) * masks[cell]
+            t = (own - mu) / q if encode else own
+            symbols = round_ste(t) * mask
             parts.append((t, symbols, symbols * q + mu))
-        order = [GRID_ORDER.index(cell) for cell in range(4)]
-        return tuple(
-            F.pixel_shuffle(torch.stack([parts[i][k] for i in order], 2).flatten(1, 2), 2)
-            for k in range(3)
-        )
+        return tuple(order.join(list(kind)) for kind in zip(*parts, strict=True))
+
+
+class Grid:
+    """Cells of a 2x2 grid, diagonal first, each at half the resolution with its own prior."""
+
+    steps, channel_groups = 4, 1
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        cells = grid_cells(x)
+        return [cells[cell] for cell in GRID_ORDER]
+
+    def priors(self, prior: Tensor) -> list[Tensor]:
+        priors = prior.chunk(4, dim=1)
+        return [priors[cell] for cell in GRID_ORDER]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        cells = [parts[GRID_ORDER.index(cell)] for cell in range(4)]
+        return F.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
+
+
+class Whole:
+    """All of y at once: no context but z."""
+
+    steps, channel_groups = 1, 1
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+    def priors(self, prior: Tensor) -> list[Tensor]:
+        return [F.pixel_shuffle(prior, 2)] * self.steps
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        return parts[0]
+
+
+class Checkerboard(Whole):
+    """Every other position, then those between them; each step sees y's whole plane, in the
+    second with the first one's means where nothing is known yet."""
+
+    steps = 2
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        first = checkerboard(x)
+        return [x * first, x * ~first]
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        return torch.where(checkerboard(parts[0]), parts[0], parts[1])
+
+
+class ChannelGroups(Whole):
+    """Equal groups of channels, in their order."""
+
+    steps = channel_groups = CHANNEL_GROUPS
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        return list(x.chunk(self.steps, dim=1))
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts, dim=1)
+
+
+ORDERS: dict[str, Grid | Whole] = {
+    "grid": Grid(),
+    "checkerboard": Checkerboard(),
+    "channels": ChannelGroups(),
+    "none": Whole(),
+}
+
+
+def checkerboard(x: Tensor) -> Tensor:
+    """Where `[1, 1, H, W]` the fields of x `[B, C, H, W]` are even."""
+    rows, columns = (torch.arange(side, device=x.device) for side in x.shape[2:])
+    return ((rows[:, None] + columns) % 2 == 0)[None, None]
 
 
 def grid_cells(x: Tensor) -> list[Tensor]:
@@ -166,15 +248,16 @@ class Synthesis(nn.Module):
             cfg.f,
             cfg.knots,
         )
+        _, up = RESAMPLING[cfg.resampling]
         self.gain = Gains(cfg.y_channels, k)
         self.stem = ConvScale(cfg.y_channels, c16)
         self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k, dial=True)
-        self.up8 = HaarUp(c16, c8)
+        self.up8 = up(c16, c8)
         self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k, dial=True)
-        self.up4 = HaarUp(c8, c4)
+        self.up4 = up(c8, c4)
         self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k, dial=True)
-        self.head = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
-        self.texture = HaarUp(c4, 3, kernel=3, levels=2, gain=0.0)
+        self.head = up(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
+        self.texture = up(c4, 3, kernel=3, levels=2, gain=0.0)
         self.shortcut = nn.Conv2d(cfg.y_channels, 3 * PATCH**2, 1) if cfg.shortcut else None
         self.overlap = None
         if cfg.overlap:
@@ -216,6 +299,7 @@ class Codec(nn.Module):
         self.context_decoder = ContextDecoder(cfg)
         self.context_model = ContextModel(cfg)
         self.synthesis = Synthesis(cfg)
+        hold_scales(self, cfg.scales)
         # Scale index of each z channel, by level; 24 is a scale of about 0.9.
         self.z_index = nn.Parameter(torch.full((cfg.knots, cfg.z_channels), 24.0 / INDEX_UNIT))
         for gain, sign in ((self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)):

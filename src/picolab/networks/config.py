@@ -7,6 +7,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+# What a released codec has comes first; the others are for `picolab ablate`.
+CHOICES = {
+    "context": ("grid", "checkerboard", "channels", "none"),
+    "scales": ("both", "conv", "resolution", "none"),
+    "resampling": ("haar", "strided", "shuffle"),
+}
+CHANNEL_GROUPS = 4  # of the context by channels
+
 
 @dataclass(frozen=True)
 class CodecConfig:
@@ -14,6 +22,9 @@ class CodecConfig:
 
     The suffix 4, 8, 16, 32, 64 is the factor by which the picture is reduced there. A chain of
     zero blocks still has its learned scale. `e` and `f` are the expansions of ConvScale311.
+
+    `scales` are the learned ones: `conv` those in ConvScale, `resolution` those at the ends of
+    chains. The gains of y are always there, since the level acts through them.
     """
 
     name: str
@@ -41,6 +52,10 @@ class CodecConfig:
     lambda_max: float = 12000.0  # ... and at level 1: bpp + lambda * MSE, pixels in [0, 1]
     shortcut: bool = True
     overlap: int = 0  # channels of y whose part of the shortcut overlaps the blocks around
+    context: str = "grid"
+    quantisation_width: bool = True  # learned; otherwise 1 everywhere
+    scales: str = "both"
+    resampling: str = "haar"
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -51,6 +66,17 @@ class CodecConfig:
             raise ValueError(
                 f"model configuration: overlap = {self.overlap} must be at most y_channels, and 0 "
                 "without the shortcut"
+            )
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise ValueError(
+                    f"model configuration: {key} = {getattr(self, key)!r} must be one of "
+                    f"{', '.join(choices)}"
+                )
+        if self.context == "channels" and self.y_channels % CHANNEL_GROUPS:
+            raise ValueError(
+                f"model configuration: context = 'channels' needs y_channels = {self.y_channels} "
+                f"to be a multiple of {CHANNEL_GROUPS}"
             )
         # 3x3 sums of the integer network stay exact in 32-bit floats, see integer.py.
         for key in ("z_channels", "scale_channels"):

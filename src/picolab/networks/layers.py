@@ -70,10 +70,12 @@ class ConvScale(nn.Module):
 class HaarDown(ConvScale):
     """Haar downsampling by `2**levels`, then a ConvScale, as one strided linear map."""
 
+    matrix = staticmethod(haar_matrix)
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, levels: int = 1):
         super().__init__(in_channels * 4**levels, out_channels, kernel)
         self.factor = 2**levels
-        self.register_buffer("haar", haar_matrix(levels), persistent=False)
+        self.register_buffer("haar", self.matrix(levels), persistent=False)
 
     def effective(self) -> tuple[Tensor, Tensor]:
         weight, bias = super().effective()
@@ -96,6 +98,8 @@ class HaarDown(ConvScale):
 class HaarUp(ConvScale):
     """A ConvScale, then Haar upsampling by `2**levels`, as one linear map."""
 
+    matrix = staticmethod(haar_matrix)
+
     def __init__(
         self,
         in_channels: int,
@@ -106,7 +110,7 @@ class HaarUp(ConvScale):
     ) -> None:
         super().__init__(in_channels, out_channels * 4**levels, kernel, gain=gain)
         self.factor = 2**levels
-        self.register_buffer("haar", haar_matrix(levels), persistent=False)
+        self.register_buffer("haar", self.matrix(levels), persistent=False)
 
     def effective(self) -> tuple[Tensor, Tensor]:
         weight, bias = super().effective()
@@ -120,6 +124,75 @@ class HaarUp(ConvScale):
 
     def fold(self) -> nn.Module:
         return nn.Sequential(super().fold(), nn.PixelShuffle(self.factor))
+
+
+def _identity(levels: int) -> Tensor:
+    return torch.eye(4**levels)
+
+
+class ShuffleDown(HaarDown):
+    """Pixel unshuffling, then a ConvScale: HaarDown without its transform."""
+
+    matrix = staticmethod(_identity)
+
+
+class ShuffleUp(HaarUp):
+    """A ConvScale, then pixel shuffling: HaarUp without its transform."""
+
+    matrix = staticmethod(_identity)
+
+
+class StridedDown(ConvScale):
+    """A ConvScale of stride `2**levels`, whose windows reach one pixel beyond those of HaarDown
+    (without that it would be ShuffleDown)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, levels: int = 1):
+        super().__init__(in_channels, out_channels, kernel * 2**levels + 2)
+        self.factor = 2**levels
+        self.padding = (self.kernel - self.factor) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, *self.effective(), stride=self.factor, padding=self.padding)
+
+    def fold(self) -> nn.Module:
+        return _plain_conv(*self.effective(), stride=self.factor, padding=self.padding)
+
+
+class StridedUp(ConvScale):
+    """A deconvolution of stride `2**levels` with learned scales, StridedDown's counterpart."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        levels: int = 1,
+        gain: float = 1.0,
+    ) -> None:
+        # A pixel meets the kernel in one place out of factor^2.
+        super().__init__(in_channels, out_channels, kernel * 2**levels + 2, gain=gain * 2**levels)
+        self.factor = 2**levels
+        self.padding = (self.kernel - self.factor) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.effective()
+        return F.conv_transpose2d(x, weight.transpose(0, 1), bias, self.factor, self.padding)
+
+    def fold(self) -> nn.Module:
+        weight, bias = self.effective()
+        out_channels, in_channels, kernel, _ = weight.shape
+        conv = nn.ConvTranspose2d(in_channels, out_channels, kernel, self.factor, self.padding)
+        with torch.no_grad():
+            conv.weight.copy_(weight.transpose(0, 1))
+            conv.bias.copy_(bias)  # type: ignore[union-attr]
+        return conv
+
+
+RESAMPLING = {
+    "haar": (HaarDown, HaarUp),
+    "shuffle": (ShuffleDown, ShuffleUp),
+    "strided": (StridedDown, StridedUp),
+}
 
 
 class ConvScale311(nn.Module):
@@ -189,6 +262,16 @@ class Chain(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, realism: Tensor | None = None) -> Tensor:
         return self.blocks(x) * self.scale(level, realism)[:, :, None, None]
+
+
+def hold_scales(module: nn.Module, learned: str) -> None:
+    """Keep at one, where they start, the scales that `learned` (CodecConfig.scales) leaves out."""
+    for part in module.modules():
+        if isinstance(part, ConvScale) and learned in ("resolution", "none"):
+            part.scale_in.requires_grad_(False)
+            part.scale_out.requires_grad_(False)
+        if isinstance(part, Chain) and learned in ("conv", "none"):
+            part.scale.requires_grad_(False)
 
 
 def _plain_conv(

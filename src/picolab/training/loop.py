@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +57,16 @@ class Options:
     max_minutes: float = math.inf
 
 
-def train(recipe: Recipe, options: Options) -> dict[str, float]:
+def train(
+    recipe: Recipe, options: Options, pictures: tuple[TileSet, TileSet] | None = None
+) -> dict[str, float]:
     """Run or resume `recipe`; returns the last validation figures.
 
+    `pictures`, to train on and to validate on, spare reading those of the recipe again.
     Checkpoints go to `folder/checkpoint`, TensorBoard's events to `folder/events`. With
     `dry_run` a few steps of each phase exercise every part, and nothing is kept.
     """
-    run = _Run(recipe, options)
+    run = _Run(recipe, options, pictures or read_pictures(recipe.data, recipe.masks))
     if not options.dry_run:
         run.resume_or_start()
     # A run that is told to stop ends at a checkpoint.
@@ -75,15 +79,19 @@ def train(recipe: Recipe, options: Options) -> dict[str, float]:
             signal.signal(kind, handler)
 
 
+def read_pictures(data: Sequence[str], masks: str | None = None) -> tuple[TileSet, TileSet]:
+    """What to train on, and what is held out for validation."""
+    return load_tiles(data, False, masks), load_tiles(data, True, masks)
+
+
 class _Run:
-    def __init__(self, recipe: Recipe, options: Options) -> None:
+    def __init__(self, recipe: Recipe, options: Options, pictures: tuple[TileSet, TileSet]) -> None:
         self.recipe, self.options = recipe, options
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(recipe.seed + self.rank)
         self.generator = torch.Generator().manual_seed(recipe.seed * 1000 + self.rank)
-        self.tiles = load_tiles(recipe.data, masks=recipe.masks).to(options.device)
-        self.validation = load_tiles(recipe.data, True, recipe.masks).to(options.device)
+        self.tiles, self.validation = (tiles.to(options.device) for tiles in pictures)
         torch.manual_seed(recipe.seed)  # every process starts from the same weights
         self.codec = Codec(recipe.config)
         if recipe.init is None:
@@ -110,6 +118,8 @@ class _Run:
         if recipe.losses.gan:
             self.adversary = Adversary(recipe.config.y_channels, options.device)
         self.step = 0
+        # Of this process; earlier parts of a resumed run are taken off the beginning.
+        self.began = time.process_time()
         self.asked_to_stop: list[int] = []
         self.step_module: nn.Module = self.codec
         if self.world > 1:
@@ -141,7 +151,12 @@ class _Run:
                 | with_prefix("random", random)
                 | (self.adversary.tensors() if self.adversary else {})
             )
-            values = {"recipe": self.recipe.name, "step": self.step, "world": self.world}
+            values = {
+                "recipe": self.recipe.name,
+                "step": self.step,
+                "world": self.world,
+                "cpu_seconds": time.process_time() - self.began,
+            }
             save_checkpoint(self.checkpoint, tensors, values)
         if self.world > 1:
             dist.barrier()
@@ -164,6 +179,7 @@ class _Run:
         if self.adversary:
             self.adversary.load(tensors)
         self.step = values["step"]
+        self.began -= values.get("cpu_seconds", 0.0)
         random = without_prefix(f"random.{self.rank}", tensors)
         if values["world"] == self.world:
             torch.set_rng_state(random["0"])
@@ -185,7 +201,7 @@ class _Run:
         start = saved = time.monotonic()
         total = 3 * len(recipe.phases) if options.dry_run else recipe.steps
         bar = tqdm(total=total, initial=self.step, disable=self.rank > 0, mininterval=5)
-        figures: dict[str, float] = {}
+        figures = self.validate(writer) if self.step >= total else {}
         while self.step < total:
             at = self.step if not options.dry_run else self._dry_step()
             measured = self.train_step(at, *phase_at(recipe, at))
@@ -340,7 +356,7 @@ def freeze_all_but(codec: Codec, beginnings: tuple[str, ...]) -> None:
         if not any(name.startswith(beginning) for name in names):
             raise ValueError(f"recipe: train = {beginning!r}: no parameter's name begins so")
     for name, parameter in codec.named_parameters():
-        parameter.requires_grad_(name.startswith(beginnings))
+        parameter.requires_grad_(parameter.requires_grad and name.startswith(beginnings))
 
 
 def phase_at(recipe: Recipe, step: int) -> tuple[Phase, float]:

@@ -71,12 +71,12 @@ def read_recipe(path: str | Path) -> Recipe:
     try:
         values["config"] = read_config(path.parent / values["config"])
         values["phases"] = tuple(Phase(**phase) for phase in values["phases"])
-        values["data"] = tuple(_expand(source, path) for source in values["data"])
+        values["data"] = tuple(expand_source(source, path) for source in values["data"])
         values["train"] = tuple(values.get("train", ()))
         if "losses" in values:
             values["losses"] = LossWeights(**values["losses"])
         if "masks" in values:
-            values["masks"] = _expand(values["masks"], path)
+            values["masks"] = expand_source(values["masks"], path)
         if "init" in values:
             values["init"] = str(path.parent / values["init"])
         return Recipe(**values)
@@ -84,8 +84,9 @@ def read_recipe(path: str | Path) -> Recipe:
         raise ValueError(f"{path}: missing or mistyped: {error}") from None
 
 
-def _expand(source: str, path: Path) -> str:
+def expand_source(source: str, where: str | Path) -> str:
+    """A data source with `$NAME` taken from the environment; `where` it is from, for errors."""
     expanded = os.path.expandvars(source)
     if "$" in expanded:
-        raise ValueError(f"{path}: data source {source!r} needs that environment variable set")
+        raise ValueError(f"{where}: data source {source!r} needs that environment variable set")
     return expanded
