@@ -68,6 +68,7 @@ def test_the_report_tells_versions_settings_and_what_is_left_out(run):
     assert "PIL.Image.save(format='WEBP', quality={rate}, method=6, use_sharp_yuv=True)" in text
     assert "libwebp" in text and "ssimulacra2 0.3" in text
     assert "| vtm | no picolab-vtm-encode on the PATH |" in text
+    assert "| cvvdp | ColorVideoVDP: its package imports torchvision" in text
     assert "over 0.8 to 3 bpp of the anchor" in text
     assert "set (3)" in text
     assert "plots/psnr.svg" in text and (run.folder / "plots" / "psnr.png").is_file()

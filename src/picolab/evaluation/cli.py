@@ -84,7 +84,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     names = list(peers.CODECS) if args.codecs == ["all"] else args.codecs or peers.DEFAULT
     codecs, left_out = peers.load(names)
     metrics, missing = _metrics(args.metrics)
-    left_out |= missing
+    left_out |= metric_list.LEFT_OUT | missing
     left_out |= {
         image.name: f"more than {args.max_megapixels:g} megapixels"
         for image in found

