@@ -26,8 +26,10 @@ def main() -> None:
     name = sys.argv.pop(1)
     findings = targets.BUILD / "findings"
     findings.mkdir(parents=True, exist_ok=True)
-    options = [f"-artifact_prefix={findings}/{name}-", "-timeout=5", "-rss_limit_mb=1024"]
+    options = [f"-artifact_prefix={findings}/{name}-", "-timeout=30", "-rss_limit_mb=1024"]
     corpus = [] if any(not a.startswith("-") for a in sys.argv[1:]) else [targets.BUILD / name]
+    for seed in sorted((targets.BUILD / name).glob("one-*")):
+        targets.TARGETS[name](seed.read_bytes())  # loads the networks, which is no input's fault
     atheris.Setup([sys.argv[0], *options, *sys.argv[1:], *map(str, corpus)], targets.TARGETS[name])
     atheris.Fuzz()
 

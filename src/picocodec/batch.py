@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -223,7 +224,8 @@ def threads_of_each(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _output(target: str) -> Iterator[BinaryIO]:
-    """A stream whose bytes come to be under the name `target` only when the block succeeds."""
+    """A stream whose bytes come to be under the name `target` only when the block succeeds, and
+    they are on the disk: whatever stops the program, what was there before stays, or nothing."""
     path = os.path.realpath(target)
     if target == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
         # Neither a stream nor a device can be replaced by a file.
@@ -233,14 +235,16 @@ def _output(target: str) -> Iterator[BinaryIO]:
             with open(1 if target == STREAM else path, "wb", closefd=target != STREAM) as out:
                 shutil.copyfileobj(spool, out)
         return
-    temporary = os.path.join(os.path.dirname(path), f".pico-{os.getpid()}.tmp")
+    temporary = os.path.join(os.path.dirname(path), f".pico-{secrets.token_hex(8)}.tmp")
     try:
-        file = open(temporary, "w+b")
+        file = open(temporary, "x+b")
     except OSError as error:
         raise OSError(error.errno, error.strerror, target) from None
     try:
         with file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -87,11 +87,6 @@ def load_model_for(model: ModelId, threads: int = 0) -> Model:
     return found
 
 
-@lru_cache(maxsize=8)
-def _load(folder: Path, threads: int) -> Model:
-    return Model(folder, threads)
-
-
 class Model:
     """One model's networks and tables. Arrays are `[1, C, H, W]` at the networks' borders.
 
@@ -243,6 +238,22 @@ class Model:
 
 def _level(level: int) -> Float:
     return np.array([level / LEVEL_STEPS], np.float32)
+
+
+_load = lru_cache(maxsize=8)(Model)
+_left_behind = []
+
+
+def _begin_anew() -> None:
+    """After a fork. The threads of a session do not come along: used again it would wait for
+    ever, and deleted it would crash. So it is left alone, and the new process loads its own."""
+    global _load
+    _left_behind.append(_load)
+    _load = lru_cache(maxsize=8)(Model)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextmanager
