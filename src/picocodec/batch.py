@@ -19,6 +19,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -171,10 +172,15 @@ def _several(
     """Outcomes as they come, of jobs in processes of their own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _wait_for_parent) as pool:
-        futures = [pool.submit(task, job) for job in jobs]
+        futures = {pool.submit(task, job): job for job in jobs}
         try:
             for future in as_completed(futures):
-                yield future.result()
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:  # for want of memory, say; the pool ends with it
+                    say(f"{futures[future].source}: a process was killed before this was done")
+                    outcome = Outcome(Result.FAILED)
+                yield outcome
         finally:
             pool.shutdown(cancel_futures=True)
 

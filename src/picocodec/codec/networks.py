@@ -241,7 +241,7 @@ def _level(level: int) -> Float:
 
 
 _load = lru_cache(maxsize=8)(Model)
-_left_behind = []
+_left_behind: list[object] = []
 
 
 def _begin_anew() -> None:
