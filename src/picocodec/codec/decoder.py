@@ -13,6 +13,7 @@ from PIL import Image
 
 from picocodec.codec import tiles
 from picocodec.codec.concealment import conceal
+from picocodec.codec.graphics import decode_lossless
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
 from picocodec.codec.pipeline import in_order, share
@@ -92,7 +93,7 @@ def open_picture(
         if tile.meets(wanted):
             layout[i] = tile
             with tolerate(damage, tile=i):
-                if entry.mode != container.MODE_LEARNED:
+                if entry.mode not in container.MODES:
                     raise UnsupportedVersion(f"tile {i} has coding mode {entry.mode}, unknown here")
                 payloads[i] = container.tile_data(header, data, i, offset)
         offset += entry.length
@@ -196,16 +197,21 @@ class OpenPicture:
             return None
         with tolerate(self._damage, tile=index):
             try:
-                z, symbols = decode_symbols(self._model, self._payloads.pop(index), tile, level)
+                pixels = self._pixels(index, tile, level)
             except CorruptTile as error:
                 raise CorruptTile(f"tile {index}: {error}") from None
-            canvas = self._model.synthesise(symbols, z, level, self._realism)
-            pixels = tiles.own(canvas, tile)
             if self._header.gray:
                 mean = pixels.mean(2, keepdims=True, dtype=np.float32)
                 return mean.round().astype(np.uint8)
             return pixels
         return None
+
+    def _pixels(self, index: int, tile: Tile, level: int) -> Bytes:
+        payload = self._payloads.pop(index)
+        if self._header.tiles[index].mode == container.MODE_LOSSLESS:
+            return decode_lossless(payload, tile)
+        z, symbols = decode_symbols(self._model, payload, tile, level)
+        return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
 
     def _concealed(self, progress: Progress | None) -> Bytes:
         """The colours of all that is wanted, what is damaged filled from around it."""

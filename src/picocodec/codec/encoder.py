@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from picocodec.codec import tiles
+from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.graphics import encode_lossless, is_flat, is_worth
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -58,11 +60,13 @@ def _encoder(
 
     def encode(level: int) -> bytes:
         payloads: list[bytes] = []
+        modes: list[int] = []
 
-        def task(tile: Tile) -> bytes:
-            return encode_tile(networks, picture.rgb, tile, level)
+        def task(tile: Tile) -> tuple[int, bytes]:
+            return _better_mode(networks, picture.rgb, tile, level)
 
-        for payload in in_order(task, layout, workers):
+        for mode, payload in in_order(task, layout, workers):
+            modes.append(mode)
             payloads.append(payload)
             if progress:
                 progress(len(payloads), len(layout))
@@ -73,14 +77,32 @@ def _encoder(
             model=networks.identity,
             tiles=payloads,
             chunks=chunks,
+            tile_modes=[(mode, level) for mode in modes] if any(modes) else None,
             gray=picture.gray,
         )
 
     return encode
 
 
+def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> tuple[int, bytes]:
+    """The mode of a tile and its data: learned, or lossless where that takes fewer bytes, or
+    is worth more to a viewer than what it takes."""
+    learned = encode_tile(model, rgb, tile, level)
+    pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+    if not is_flat(pixels):
+        return container.MODE_LEARNED, learned
+    lossless = encode_lossless(pixels)
+    more = len(lossless) - len(learned)
+    if more > 0:
+        z, symbols = decode_symbols(model, learned, tile, level)
+        decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
+        if not is_worth(more, pixels, decoded, level):
+            return container.MODE_LEARNED, learned
+    return container.MODE_LOSSLESS, lossless
+
+
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:
-    """The entropy-coded data of one tile."""
+    """The entropy-coded data of one tile in the learned mode."""
     y, z_float = model.analyse(tiles.cut(rgb, tile), level)
     z = np.rint(z_float[0]).clip(-Z_LIMIT, Z_LIMIT).astype(np.int32)
     indices = model.y_indices_of_tile(tile, z, level)

@@ -46,7 +46,8 @@ _KNOWN_FLAGS = 15
 _NAME = re.compile(rb"[a-z][a-z0-9-]{0,15}")
 _KIND = re.compile(rb"[A-Za-z][A-Za-z ]{3}")
 
-MODE_LEARNED = 0
+MODE_LEARNED, MODE_LOSSLESS = 0, 1  # of tiles
+MODES = (MODE_LEARNED, MODE_LOSSLESS)
 
 
 @dataclass(frozen=True)

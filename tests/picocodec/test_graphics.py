@@ -1,0 +1,129 @@
+"""Screenshots and drawings: tiles without loss where that is the better bargain."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, features
+from tiny import photo
+
+import picocodec
+from picocodec.codec.graphics import decode_lossless, encode_lossless, is_flat
+from picocodec.codec.tiles import Tile
+from picocodec.errors import CorruptTile
+from picocodec.format import container
+
+pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")
+
+
+def drawing(height: int, width: int) -> np.ndarray:
+    """Text and boxes on white."""
+    im = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(im)
+    for y in range(4, height - 12, 16):
+        draw.text(
+            (5, y), "The quick brown fox jumps over the lazy dog. " * 3, fill=(20, 20, y % 250)
+        )
+    draw.rectangle((width // 2, 9, width // 2 + 60, 40), fill="teal", outline="navy")
+    return np.asarray(im)
+
+
+def modes(data: bytes) -> list[int]:
+    return [tile.mode for tile in container.read_header(data).tiles]
+
+
+@pytest.mark.parametrize("quality", [20, 50, 90])
+def test_drawings_are_kept_without_loss(quality: float) -> None:
+    pixels = drawing(200, 300)
+    data = picocodec.encode(pixels, quality)
+    assert modes(data) == [container.MODE_LOSSLESS]
+    assert np.array_equal(picocodec.decode(data), pixels)
+    assert len(data) < len(encode_lossless(pixels)) + 40
+
+
+def test_photos_are_not_and_their_files_have_no_modes() -> None:
+    data = picocodec.encode(photo(120, 200))
+    assert modes(data) == [container.MODE_LEARNED] and not data[5] & 1
+
+
+def test_each_tile_has_its_own_mode() -> None:
+    """A page with a photo that begins shortly before the border between two tiles."""
+    pixels = np.concatenate([drawing(100, 480), photo(100, 424)], axis=1)
+    data = picocodec.encode(pixels, 60)
+    assert modes(data) == [container.MODE_LOSSLESS, container.MODE_LEARNED]
+    decoded = picocodec.decode(data)
+    assert np.array_equal(decoded[:, :504], pixels[:, :504])
+    part = picocodec.decode(data, region=(490, 5, 50, 60))
+    assert np.array_equal(part, decoded[5:65, 490:540])
+    # No seam: along the border, the learned tile is no further from the picture than elsewhere.
+    error = np.abs(decoded[:, 504:].astype(float) - pixels[:, 504:]).mean((0, 2))
+    assert error[:4].mean() < 1.5 * error.mean()
+
+
+def test_gray_drawings_stay_gray_and_alpha_is_beside() -> None:
+    gray = drawing(90, 90)[:, :, 0]
+    assert np.array_equal(picocodec.decode(picocodec.encode(gray)), gray)
+    with_alpha = np.dstack([drawing(90, 90), gray])
+    assert np.array_equal(picocodec.decode(picocodec.encode(with_alpha)), with_alpha)
+
+
+def test_a_smooth_slope_is_left_to_the_networks() -> None:
+    """Flat by its rows, and cheap for the networks: what lossless costs more is not worth it."""
+    rng = np.random.default_rng(0)
+    rows = (128 + np.cumsum(rng.normal(0, 0.6, (400, 60, 3)), axis=0)).clip(0, 255).astype(np.uint8)
+    pixels = np.repeat(rows, 7, axis=1)
+    assert is_flat(pixels)
+    assert modes(picocodec.encode(pixels, 0)) == [container.MODE_LEARNED]
+
+
+def lossy(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=80)
+    return out.getvalue()
+
+
+TILE = Tile(0, 0, 60, 80)
+GOOD = encode_lossless(drawing(60, 80))
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"", "too short"),
+        (GOOD[:20], "too short"),
+        (GOOD[:-4], "not a plain lossless WebP"),
+        (GOOD + b"\0\0", "not a plain lossless WebP"),
+        (lossy(drawing(60, 80)), "not a plain lossless WebP"),
+        (encode_lossless(drawing(60, 81)), "81x60 pixels for a tile of 80x60"),
+        (GOOD[:30] + bytes(len(GOOD) - 30), "cannot be read"),
+    ],
+    ids=["empty", "short", "cut", "longer", "lossy", "size", "noise"],
+)
+def test_lossless_data_that_no_encoder_writes(data: bytes, fault: str) -> None:
+    with pytest.raises(CorruptTile, match=fault):
+        decode_lossless(data, TILE)
+    header = container.read_header(picocodec.encode(photo(60, 80)))
+    forged = container.write(
+        width=80,
+        height=60,
+        level=500,
+        model=header.model,
+        tiles=[data],
+        tile_modes=[(container.MODE_LOSSLESS, 500)],
+    )
+    with pytest.raises(CorruptTile, match="tile 0"):
+        picocodec.decode(forged)
+
+
+def test_noise_behind_a_good_head_never_crashes() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        data = bytearray(GOOD)
+        for at in rng.integers(25, len(data), 3):
+            data[at] = rng.integers(256)
+        try:
+            assert decode_lossless(bytes(data), TILE).shape == (60, 80, 3)
+        except CorruptTile:
+            pass
