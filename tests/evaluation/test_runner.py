@@ -111,6 +111,18 @@ def test_a_new_version_or_other_pixels_are_encoded_again(images, tmp_path):
     assert len(calls.read_text().splitlines()) == 10
 
 
+def test_equal_pixels_of_another_version_are_not_measured_again(images, tmp_path, monkeypatch):
+    codec = Coarse(tmp_path / "calls")
+    first = evaluate(images, [codec], ["psnr"], tmp_path / "out")
+    codec.version = "2"
+    monkeypatch.setattr("picolab.evaluation.metrics.pixel.PSNR.__call__", lambda *_: -1.0)
+    again = evaluate(images, [codec], ["psnr"], tmp_path / "out")
+    assert [o.metrics for o in again] == [o.metrics for o in first]
+    codec.version, codec.rates = "3", (4,)
+    other = evaluate(images, [codec], ["psnr"], tmp_path / "out")
+    assert [o.metrics["psnr"] for o in other] == [-1, -1]
+
+
 def test_a_failure_is_told_by_codec_and_picture_and_the_run_goes_on(images, tmp_path):
     codecs = [Failing(tmp_path / "calls", "failing"), Cropping(tmp_path / "calls", "cropping")]
     evaluate([*images], [*codecs, Coarse(tmp_path / "calls")], ["psnr", "ms_ssim"], tmp_path)

@@ -34,6 +34,10 @@ class Cache:
         parts = [codec.name, codec.version, codec.settings, image, f"{rate:g}"]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
+    def pair(self, original: str, decoded: str) -> str:
+        """Key of what was measured on two pictures, by their fingerprints, whatever made them."""
+        return hashlib.sha256(f"{original}\0{decoded}".encode()).hexdigest()[:32]
+
     def entry(self, key: str) -> Entry | None:
         try:
             stored = json.loads(self._path(key, ".json").read_text())
