@@ -106,9 +106,15 @@ def test_training_lowers_the_loss(recipe: Recipe, tmp_path: Path, optimiser: str
     assert last["validation"] < 0.7 * first["validation"]
 
 
-def test_dry_run_exercises_every_phase_and_keeps_nothing(recipe: Recipe, tmp_path: Path) -> None:
+def test_dry_run_exercises_every_phase_and_keeps_nothing(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    monkeypatch.setattr(LossWeights, "gan_at", lambda self, step: steps.append(step) or 0.1)
+    recipe = replace(recipe, losses=LossWeights(gan=0.1))
     figures = train(recipe, options(tmp_path / "dry", dry_run=True))
     assert figures["validation"] > 0
+    assert steps == [0, 1, 3, 4, 5, 7]
     assert not (tmp_path / "dry").exists()
 
 

@@ -231,9 +231,13 @@ class _Run:
         return figures
 
     def _dry_step(self) -> int:
-        """Three steps at the beginning of each phase."""
+        """The first two steps of each phase and its last: the adversary comes in late."""
         phase, within = divmod(self.step, 3)
-        return sum(p.steps for p in self.recipe.phases[:phase]) + within
+        before, steps = (
+            sum(p.steps for p in self.recipe.phases[:phase]),
+            self.recipe.phases[phase].steps,
+        )
+        return before + (within if within < 2 else steps - 1)
 
     def _any(self, flag: bool) -> bool:
         """Whether any process says so: clocks differ, and all must save and stop together."""
