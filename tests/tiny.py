@@ -29,6 +29,8 @@ TINY = CodecConfig(
     decoder_channels_4=8,
     decoder_blocks_4=1,
     knots=3,
+    texture_channels_4=4,
+    texture_blocks=1,
     overlap=5,
 )
 

@@ -13,7 +13,7 @@ from tiny import TINY, photo, tiny_codec
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.encoder import encode_tile
 from picocodec.codec.networks import Model
-from picocodec.codec.tiles import layout, paste
+from picocodec.codec.tiles import layout, own
 from picolab import export
 from picolab.networks.codec import Codec
 from picolab.networks.config import read_config
@@ -103,6 +103,5 @@ def test_released_configurations_train_a_step_fold_export_and_run(
     tile = layout(80, 60)[0]
     payload = encode_tile(model, rgb, tile, 900)
     z, symbols = decode_symbols(model, payload, tile, 900)
-    out = np.zeros_like(rgb)
-    paste(out, tile, model.synthesise(symbols, z, 900))
+    out = own(model.synthesise(symbols, z, 900), tile)
     assert len(payload) > 100 and out.std() > 10

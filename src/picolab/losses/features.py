@@ -81,6 +81,7 @@ class Trunk(nn.Module):
         maps = []
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
             x = (x.float() - self.mean) / self.std
+            x = x.contiguous(memory_format=torch.channels_last)
             for number, stage in enumerate(self.stages):
                 if number in self.pooled_before:
                     x = self.pool(x)

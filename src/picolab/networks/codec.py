@@ -227,11 +227,35 @@ def grid_cells(x: Tensor) -> list[Tensor]:
     return [x[:, :, dy::2, dx::2] for dy in range(2) for dx in range(2)]
 
 
+class Texture(nn.Module):
+    """What a decoded picture lacks to convince: a residual from the picture and the features
+    behind it, `[B, c8, H/8, W/8]`.
+
+    Its strength begins as the quantisation step of the level, which what is missing scales with;
+    without that, the noise of learning for low levels spoils high ones.
+    """
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        c8, c4 = cfg.decoder_channels_8, cfg.texture_channels_4
+        down, up = RESAMPLING[cfg.resampling]
+        self.stem = down(3, c8, levels=3)
+        self.mix = ConvScale(c8, c8)
+        self.chain8 = Chain(c8, cfg.texture_blocks, cfg.e, cfg.f, cfg.knots)
+        self.up4 = up(c8, c4)
+        self.head = up(c4, 3, kernel=3, levels=2, gain=0.0)
+        self.strength = Gains(1, cfg.knots)
+
+    def forward(self, picture: Tensor, features: Tensor, level: Tensor) -> Tensor:
+        h = self.chain8(self.stem(picture) + self.mix(features), level)
+        return self.head(self.up4(h)) * self.strength(level)[:, :, None, None]
+
+
 class Synthesis(nn.Module):
     """y_hat to the picture, not clamped.
 
-    `realism` `[B]` in [0, 1] moves from the closest pixels to the most convincing texture: it
-    scales channels, and what a second head adds. The same symbols are read in another way.
+    `realism` `[B]` in [0, 1] moves from the closest pixels to the most convincing texture: so much
+    of the texture network's residual is added. The bits do not change.
 
     The linear shortcut gives each position of y its own 16x16 block; its first `overlap` channels,
     the lowest frequencies, reach into the blocks around instead, so that blocks do not show where
@@ -251,30 +275,31 @@ class Synthesis(nn.Module):
         _, up = RESAMPLING[cfg.resampling]
         self.gain = Gains(cfg.y_channels, k)
         self.stem = ConvScale(cfg.y_channels, c16)
-        self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k, dial=True)
+        self.chain16 = Chain(c16, cfg.decoder_blocks_16, e, f, k)
         self.up8 = up(c16, c8)
-        self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k, dial=True)
+        self.chain8 = Chain(c8, cfg.decoder_blocks_8, e, f, k)
         self.up4 = up(c8, c4)
-        self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k, dial=True)
+        self.chain4 = Chain(c4, cfg.decoder_blocks_4, e, f, k)
         self.head = up(c4, 3, kernel=3, levels=2, gain=0.0 if cfg.shortcut else 1.0)
-        self.texture = up(c4, 3, kernel=3, levels=2, gain=0.0)
         self.shortcut = nn.Conv2d(cfg.y_channels, 3 * PATCH**2, 1) if cfg.shortcut else None
         self.overlap = None
         if cfg.overlap:
             self.overlap = nn.Conv2d(cfg.overlap, 3 * PATCH**2, 3, padding=1, bias=False)
             nn.init.zeros_(self.overlap.weight)
+        self.texture = Texture(cfg) if cfg.texture_blocks else None
 
     def forward(self, y_hat: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         y_hat = y_hat * self.gain(level)[:, :, None, None]
-        h = self.chain16(self.stem(y_hat), level, realism)
-        h = self.chain8(self.up8(h), level, realism)
-        h = self.chain4(self.up4(h), level, realism)
-        x = self.head(h) + realism[:, None, None, None] * self.texture(h)
+        h = self.chain16(self.stem(y_hat), level)
+        features = self.chain8(self.up8(h), level)
+        x = self.head(self.chain4(self.up4(features), level))
         if self.shortcut is not None:
             blocks = self.shortcut(y_hat)
             if self.overlap is not None:
                 blocks = blocks + self.overlap(y_hat[:, : self.overlap.in_channels])
             x = x + F.pixel_shuffle(blocks, PATCH)
+        if self.texture is not None:
+            x = x + realism[:, None, None, None] * self.texture(x, features, level)
         return x + 0.5
 
 
@@ -302,7 +327,10 @@ class Codec(nn.Module):
         hold_scales(self, cfg.scales)
         # Scale index of each z channel, by level; 24 is a scale of about 0.9.
         self.z_index = nn.Parameter(torch.full((cfg.knots, cfg.z_channels), 24.0 / INDEX_UNIT))
-        for gain, sign in ((self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)):
+        gains = [(self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)]
+        if self.synthesis.texture is not None:
+            gains.append((self.synthesis.texture.strength, -1.0))
+        for gain, sign in gains:
             lambdas = self.slope(torch.linspace(0, 1, cfg.knots))
             log_gain = 0.5 * torch.log(lambdas / STEP_SQUARED_TIMES_LAMBDA)
             gain.log_gain.data.copy_((sign * log_gain)[:, None].expand_as(gain.log_gain))

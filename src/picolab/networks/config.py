@@ -51,6 +51,8 @@ class CodecConfig:
     lambda_min: float = 24.0  # slope of the rate-distortion loss at level 0 ...
     lambda_max: float = 12000.0  # ... and at level 1: bpp + lambda * MSE, pixels in [0, 1]
     shortcut: bool = True
+    texture_channels_4: int = 20  # of the texture network, which follows realism ...
+    texture_blocks: int = 0  # ... at 1/8, as wide as the decoder there; 0: no dial
     overlap: int = 0  # channels of y whose part of the shortcut overlaps the blocks around
     context: str = "grid"
     quantisation_width: bool = True  # learned; otherwise 1 everywhere

@@ -215,30 +215,19 @@ class ConvScale311(nn.Module):
         return x + self.narrow(self.act(self.widen(self.spatial(x))))
 
 
-# Optimisers of Adam's kind move every parameter by about the learning rate, which is a small step
-# for a gain; the dial has to open within one short training.
-DIAL = 8.0
-
-
 class Gains(nn.Module):
-    """Positive channel gains as a function of the level in [0, 1] and, if `dial`, of realism.
+    """Positive channel gains as a function of the level in [0, 1].
 
-    The logarithm of each gain is piecewise linear in the level between `knots` learned values;
-    realism in [0, 1] adds its own such table times `DIAL` times itself. Returns `[B, C]` for
-    levels and realism `[B]`.
+    The logarithm of each gain is piecewise linear in the level between `knots` learned values.
+    Returns `[B, C]` for levels `[B]`.
     """
 
-    def __init__(self, channels: int, knots: int, dial: bool = False) -> None:
+    def __init__(self, channels: int, knots: int) -> None:
         super().__init__()
         self.log_gain = nn.Parameter(torch.zeros(knots, channels))
-        self.log_gain_realism = nn.Parameter(torch.zeros(knots, channels)) if dial else None
 
-    def forward(self, level: Tensor, realism: Tensor | None = None) -> Tensor:
-        log_gain = interpolate_knots(self.log_gain, level)
-        if self.log_gain_realism is not None and realism is not None:
-            more = interpolate_knots(self.log_gain_realism, level)
-            log_gain = log_gain + DIAL * realism[:, None] * more
-        return torch.exp(log_gain)
+    def forward(self, level: Tensor) -> Tensor:
+        return torch.exp(interpolate_knots(self.log_gain, level))
 
 
 def interpolate_knots(table: Tensor, level: Tensor) -> Tensor:
@@ -251,17 +240,15 @@ def interpolate_knots(table: Tensor, level: Tensor) -> Tensor:
 
 class Chain(nn.Module):
     """PICO's CS-Chain: `repeats` ConvScale311 blocks, ended by the learned scale of this
-    resolution, here one gain for each channel and level, and if `dial` for realism."""
+    resolution, here one gain for each channel and level."""
 
-    def __init__(
-        self, channels: int, repeats: int, e: int, f: int, knots: int, dial: bool = False
-    ) -> None:
+    def __init__(self, channels: int, repeats: int, e: int, f: int, knots: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(ConvScale311(channels, e, f) for _ in range(repeats)))
-        self.scale = Gains(channels, knots, dial)
+        self.scale = Gains(channels, knots)
 
-    def forward(self, x: Tensor, level: Tensor, realism: Tensor | None = None) -> Tensor:
-        return self.blocks(x) * self.scale(level, realism)[:, :, None, None]
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        return self.blocks(x) * self.scale(level)[:, :, None, None]
 
 
 def hold_scales(module: nn.Module, learned: str) -> None:
