@@ -152,7 +152,8 @@ def test_cost_of_one_photo(run, tmp_path, photo):
     cost = Run(run.folder).cost
     assert cost is not None
     jpeg = cost["codecs"]["jpeg-420"]
-    assert 0 < jpeg["encode_seconds"] < 5 and jpeg["encode_mib"] >= cost["idle_mib"] * 0.9 > 10
+    assert jpeg["encode_cpu"] > 0 and jpeg["encode_seconds"] > 0
+    assert jpeg["encode_mib"] >= cost["idle_mib"] * 0.9 > 10
     assert picolab("report", str(run.folder), "-o", str(tmp_path / "results.md")) == 0
     text = (tmp_path / "results.md").read_text()
     assert "One photo of 0.1 megapixels" in text and "| jpeg-420 |" in text

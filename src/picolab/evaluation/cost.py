@@ -32,6 +32,7 @@ CROP = 1024
 @dataclass(frozen=True)
 class Sample:
     seconds: float
+    cpu: float
     mib: float
     data: bytes
 
@@ -42,7 +43,8 @@ def measure(codecs: Sequence[Codec], photo: Path, out_dir: Path, rounds: int = 3
     Each codec runs at the one of its rates that takes nearest to 0.5 bpp on the middle of the
     photo. Time is that of the first call to the codec, pixels in memory to file in memory or back:
     with loading its libraries and weights and, for codecs run as commands, their start and their
-    temporary files.
+    temporary files. CPU seconds are those of all threads and children together, which other work
+    on the machine changes little.
     """
     image = read(photo)
     pixels = image.shape[0] * image.shape[1]
@@ -62,8 +64,8 @@ def measure(codecs: Sequence[Codec], photo: Path, out_dir: Path, rounds: int = 3
                     try:
                         encoded = _fresh("encode", codec, photo, facts["rate"], b"")
                         decoded = _fresh("decode", codec, photo, facts["rate"], encoded.data)
-                        facts["encode"].append([encoded.seconds, encoded.mib])
-                        facts["decode"].append([decoded.seconds, decoded.mib])
+                        for part, sample in (("encode", encoded), ("decode", decoded)):
+                            facts[part].append([sample.seconds, sample.cpu, sample.mib])
                         facts["bpp"] = 8 * len(encoded.data) / pixels
                     except Exception as error:
                         facts["failure"] = f"{type(error).__name__}: {error}"
@@ -72,9 +74,9 @@ def measure(codecs: Sequence[Codec], photo: Path, out_dir: Path, rounds: int = 3
     for facts in found.values():
         if "failure" not in facts:
             for part in ("encode", "decode"):
-                seconds, mib = zip(*facts[part], strict=True)
-                facts[f"{part}_seconds"] = statistics.median(seconds)
-                facts[f"{part}_mib"] = statistics.median(mib)
+                columns = zip(*facts[part], strict=True)
+                for unit, values in zip(("seconds", "cpu", "mib"), columns, strict=True):
+                    facts[f"{part}_{unit}"] = statistics.median(values)
     report = {
         "photo": photo.name,
         "megapixels": pixels / 1e6,
@@ -116,13 +118,19 @@ def _fresh(task: str, codec: Codec | None, photo: Path, rate: float, data: bytes
 def _child(request: Path, answer: Path) -> None:
     task, codec, photo, rate, data = pickle.loads(request.read_bytes())
     image = read(photo) if task != "decode" else None
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), _cpu()
     if task == "encode":
         data = codec.encode(image, rate)
     elif task == "decode":
         codec.decode(data)
     seconds = time.perf_counter() - start
-    answer.write_bytes(pickle.dumps((seconds, _peak_mib(), data)))
+    answer.write_bytes(pickle.dumps((seconds, _cpu() - cpu, _peak_mib(), data)))
+
+
+def _cpu() -> float:
+    """Seconds of this process and of the programs it ran."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _peak_mib() -> float:

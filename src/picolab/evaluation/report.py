@@ -130,24 +130,26 @@ def cost(run: Run) -> str:
     base = facts["codecs"].get(run.subject)
     for name, c in facts["codecs"].items():
         if "failure" in c:
-            rows.append([name, c["failure"], *[""] * 7])
+            rows.append([name, c["failure"], *[""] * 9])
             continue
         ratios = [
             f"{c[part] / base[part]:.2f}" if base and "failure" not in base else ""
-            for part in ("encode_seconds", "decode_seconds")
+            for part in ("encode_cpu", "decode_cpu")
         ]
         rows.append(
             [name, f"{c['rate']:g}", f"{c['bpp']:.3f}"]
-            + [f"{c['encode_seconds']:.2f}", ratios[0], f"{c['encode_mib']:.0f}"]
-            + [f"{c['decode_seconds']:.2f}", ratios[1], f"{c['decode_mib']:.0f}"]
+            + [f"{c['encode_seconds']:.2f}", f"{c['encode_cpu']:.2f}", ratios[0]]
+            + [f"{c['encode_mib']:.0f}"]
+            + [f"{c['decode_seconds']:.2f}", f"{c['decode_cpu']:.2f}", ratios[1]]
+            + [f"{c['decode_mib']:.0f}"]
         )
-    head = ["codec", "rate", "bpp", "encode s", "ratio", "encode MiB"]
-    head += ["decode s", "ratio", "decode MiB"]
+    head = ["codec", "rate", "bpp", "encode s", "CPU s", "ratio", "encode MiB"]
+    head += ["decode s", "CPU s", "ratio", "decode MiB"]
     text = (
         f"One photo of {facts['megapixels']:.1f} megapixels, {facts['processors']} processors, "
         f"medians of {facts['rounds']} interleaved rounds, each in a fresh process and so with the "
-        f"time to load libraries and weights; ratios to {run.subject}. Memory is the peak of the "
-        f"whole process, of which the interpreter and the picture alone take "
+        f"time to load libraries and weights; ratios of CPU seconds to {run.subject}. "
+        f"Memory is the peak of the whole process, of which the interpreter and the picture alone take "
         f"{facts['idle_mib']:.0f} MiB.\n"
     )
     return text + "\n" + _table(head, rows)
