@@ -149,8 +149,8 @@ def cost(run: Run) -> str:
         f"One photo of {facts['megapixels']:.1f} megapixels, {facts['processors']} processors, "
         f"medians of {facts['rounds']} interleaved rounds, each in a fresh process and so with the "
         f"time to load libraries and weights; ratios of CPU seconds to {run.subject}. "
-        f"Memory is the peak of the whole process, of which the interpreter and the picture alone take "
-        f"{facts['idle_mib']:.0f} MiB.\n"
+        "Memory is the peak of the whole process, of which the interpreter and the picture alone "
+        f"take {facts['idle_mib']:.0f} MiB.\n"
     )
     return text + "\n" + _table(head, rows)
 
