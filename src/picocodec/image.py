@@ -49,8 +49,8 @@ _TIFF_EXIF = (
 
 
 class Pixels(Protocol):
-    """RGB pixels, uint8 `[H, W, 3]`, that need not all be in memory: an array has them, a memory
-    map of a file, or `PillowPixels`. Slices are arrays."""
+    """RGB pixels, uint8 `[H, W, 3]`, that need not all be in memory: an array has them, or
+    `FilePixels`, or `PillowPixels`. Slices are arrays."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -70,6 +70,26 @@ class PillowPixels:
         top, bottom, _ = key[0].indices(self.shape[0])
         left, right, _ = key[1].indices(self.shape[1])
         return _colours(np.atleast_3d(np.asarray(self._im.crop((left, top, right, bottom)))))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:, :].astype(dtype or np.uint8, copy=False)
+
+
+class FilePixels:
+    """Pixels `[H, W, 1 or 3]` that lie in a file as they are. Each slice is mapped to memory by
+    itself, so that what was seen does not stay."""
+
+    def __init__(self, path: str, offset: int, height: int, width: int, channels: int) -> None:
+        self._path, self._offset = path, offset
+        self._row = width, channels
+        self.shape = (height, width, 3)
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        top, bottom, _ = key[0].indices(self.shape[0])
+        width, channels = self._row
+        place = self._offset + top * width * channels
+        rows = np.memmap(self._path, np.uint8, "r", place, (bottom - top, width, channels))
+        return _colours(np.array(rows[:, key[1]]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:, :].astype(dtype or np.uint8, copy=False)
@@ -231,11 +251,13 @@ def _read_npy(file: BinaryIO) -> Picture:
     """The picture in an array that NumPy has saved, mapped to memory if it lies in a file."""
     try:
         mapped = np.lib.format.open_memmap(file.name, "r") if hasattr(file, "name") else None
-        array = np.lib.format.read_array(file) if mapped is None else mapped
-        picture = from_array(array)
+        picture = from_array(np.lib.format.read_array(file) if mapped is None else mapped)
     except (TypeError, ValueError) as error:
         raise UnsupportedImage(f"the array cannot be coded: {error}") from None
     height, width = picture.rgb.shape[:2]
+    if mapped is not None and mapped.flags.c_contiguous and picture.alpha is None:
+        channels = mapped.size // (height * width)
+        picture.rgb = FilePixels(file.name, mapped.offset, height, width, channels)
     if Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS:
         raise LimitExceeded(
             f"the array has {width}x{height} pixels, more than the limit of "
@@ -308,10 +330,10 @@ def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
     if place is None or top != im.height:
         return None
     _check_sides(*im.size)
-    shape = im.height, im.width, len(im.mode)
     if os.fstat(file.fileno()).st_size < place + im.height * row:
         raise UnsupportedImage("the image cannot be read: the file is truncated")
-    picture = from_array(np.memmap(file, np.uint8, "r", place, shape))
+    pixels = FilePixels(file.name, place, im.height, im.width, len(im.mode))
+    picture = Picture(pixels, gray=im.mode == "L")
     _take_metadata(picture, im)
     return picture
 
