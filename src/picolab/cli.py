@@ -65,6 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     export.add_argument("config", type=Path, help="TOML configuration it was trained with")
     export.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
     export.add_argument("--version", type=int, required=True, help="the N of name.vN")
+    export.add_argument("--name", help="default: that of the configuration")
+    export.add_argument(
+        "--realism", type=float, default=0.0, help="what its decoder does unless told (default: 0)"
+    )
     export.set_defaults(run=_export)
 
     model = commands.add_parser("model", help="about model configurations")
@@ -163,7 +167,8 @@ def _export(args: argparse.Namespace) -> int:
     codec = Codec(config)
     codec.load_state_dict(without_prefix("ema", tensors))
     notes = {"recipe": values["recipe"], "step": str(values["step"]), "licence": "Apache-2.0"}
-    print(export_model(codec, args.output, config.name, args.version, notes))
+    name = args.name or config.name
+    print(export_model(codec, args.output, name, args.version, notes, args.realism))
     return 0
 
 

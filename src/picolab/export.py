@@ -31,13 +31,18 @@ SKIP_PROBABILITY = 0.002  # elements less likely than this to be anything but ze
 
 
 def export_model(
-    codec: Codec, folder: Path, name: str, version: int, notes: dict[str, str]
+    codec: Codec,
+    folder: Path,
+    name: str,
+    version: int,
+    notes: dict[str, str],
+    realism: float = 0.0,
 ) -> Path:
     """Write the released form of a trained codec to `folder/name.vN`, checked; returns its path.
 
-    `codec` is folded in place. Weights are stored as float16 and run as float32; the rounding
-    is done first, so that the check against PyTorch covers it. Raises `RuntimeError` if what was
-    written does not compute what PyTorch does.
+    `codec` is folded in place. `realism` is what its decoder does unless it is told. Weights are
+    stored as float16 and run as float32; the rounding is done first, so that the check against
+    PyTorch covers it. Raises `RuntimeError` if what was written does not compute what PyTorch does.
     """
     target = folder / f"{name}.v{version}"
     target.mkdir(parents=True, exist_ok=True)
@@ -68,7 +73,7 @@ def export_model(
     for key, (inputs, input_names, output_names) in samples.items():
         data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
-    _write_description(target, name, version, skip_below, notes)
+    _write_description(target, name, version, skip_below, realism, notes)
     check_export(graphs, layers, Model(target))
     return target
 
@@ -260,9 +265,10 @@ def _write_tables(
 
 
 def _write_description(
-    folder: Path, name: str, version: int, skip_below: int, notes: dict[str, str]
+    folder: Path, name: str, version: int, skip_below: int, realism: float, notes: dict[str, str]
 ) -> None:
     lines = [f'name = "{name}"', f"version = {version}", f"skip_below = {skip_below}"]
+    lines.append(f"realism = {realism}")
     lines += [f'{key} = "{value}"' for key, value in notes.items()]
     lines += ["", "[sha256]"]
     for file in FILES:

@@ -42,6 +42,12 @@ def test_exported_networks_compute_what_pytorch_does(model: Model) -> None:
             np.testing.assert_allclose(ours, out, atol=1e-3)
 
 
+def test_realism_of_a_release_is_what_its_decoder_does_unless_told(tmp_path: Path) -> None:
+    folder = export.export_model(tiny_codec(), tmp_path, "renamed", 7, {}, realism=0.25)
+    model = Model(folder, threads=1)
+    assert (str(model.identity), model.realism, model.has_dial) == ("renamed.v7", 0.25, True)
+
+
 def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
     y = np.random.default_rng(0).normal(0, 9, (1, TINY.y_channels, 8, 8)).astype(np.float32)
     coded = np.zeros(y.shape[1:], bool)

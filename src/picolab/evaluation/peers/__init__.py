@@ -11,7 +11,9 @@ from picolab.evaluation.peers.protocol import Codec, Picture, Unavailable
 __all__ = ["CODECS", "DEFAULT", "Codec", "Picture", "Unavailable", "load"]
 
 CODECS: dict[str, Callable[[], Codec]] = {
-    "picocodec": pico.Pico,
+    "picocodec": partial(pico.Pico, "picocodec"),
+    "picocodec-closest": partial(pico.Pico, "picocodec-closest", 0.0),
+    "picocodec-fullest": partial(pico.Pico, "picocodec-fullest", 1.0),
     "jpeg-420": partial(pillow.jpeg, "4:2:0"),
     "jpeg-444": partial(pillow.jpeg, "4:4:4"),
     "mozjpeg": jpeg.MozJPEG,

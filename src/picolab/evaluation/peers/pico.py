@@ -9,12 +9,16 @@ from picolab.evaluation.peers.protocol import Picture, Unavailable, require
 
 
 class Pico:
-    name = "picocodec"
+    """With the default model; `realism` None is what that recommends to its decoder."""
+
     settings = "picocodec.encode(image, quality={rate})"
     rates: tuple[float, ...] = (0, 15, 30, 45, 60, 75, 90)
     extension = ".pico"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, realism: float | None = None) -> None:
+        self.name, self.realism = name, realism
+        if realism is not None:
+            self.settings += f", decode(..., realism={realism:g})"
         package = require("picocodec", "picocodec")
         if not require("picocodec.codec.networks", "picocodec").available_models():
             raise Unavailable("no model of picocodec is installed")
@@ -25,7 +29,7 @@ class Pico:
         return require("picocodec", "picocodec").encode(image, quality=rate)
 
     def decode(self, data: bytes) -> Picture:
-        return require("picocodec", "picocodec").decode(data)
+        return require("picocodec", "picocodec").decode(data, realism=self.realism)
 
 
 def _fingerprint(package: Path) -> str:
