@@ -53,20 +53,29 @@ function convolve(
       padded.set(x.subarray(from, from + columns), i * plane + (r + reach) * stride + reach);
     }
   }
+  // Where the input of each tap begins, and more of weight 0 up to a multiple of four.
+  const taps = inChannels * kernel * kernel;
+  const offsets: number[] = [];
+  for (let i = 0; i < inChannels; i++) {
+    for (let dy = 0; dy < kernel; dy++) {
+      for (let dx = 0; dx < kernel; dx++) offsets.push(i * plane + dy * stride + dx);
+    }
+  }
+  while (offsets.length % 4) offsets.push(0);
   // Sums run over whole rows of the padded planes in one go; those between the rows go unused.
   const sums = new Int32Array((rows - 1) * stride + columns);
   const out = new Int32Array(outChannels * rows * columns);
   const biases = bias.length > outChannels ? bin * outChannels : 0;
   const half = 1 << (shift - 1);
-  let tap = 0;
   for (let o = 0; o < outChannels; o++) {
     sums.fill(bias[biases + o]! + half);
-    for (let i = 0; i < inChannels; i++) {
-      for (let dy = 0; dy < kernel; dy++) {
-        for (let dx = 0; dx < kernel; dx++) {
-          accumulate(sums, padded, i * plane + dy * stride + dx, weight[tap++]!);
-        }
-      }
+    const weightOf = (tap: number): number => (tap < taps ? weight[o * taps + tap]! : 0);
+    for (let t = 0; t < offsets.length; t += 4) {
+      const [p, q, r, s] = [offsets[t]!, offsets[t + 1]!, offsets[t + 2]!, offsets[t + 3]!];
+      accumulate(
+        sums, padded, p, q, r, s,
+        weightOf(t), weightOf(t + 1), weightOf(t + 2), weightOf(t + 3),
+      );
     }
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) {
@@ -78,9 +87,16 @@ function convolve(
   return out;
 }
 
-function accumulate(sums: Ints, x: Ints, offset: number, weight: number): void {
+/** Four taps at a time: writing sums takes longer than computing them. */
+function accumulate(
+  sums: Ints, x: Ints,
+  p: number, q: number, r: number, s: number,
+  a: number, b: number, c: number, d: number,
+): void {
   for (let i = 0; i < sums.length; i++) {
-    sums[i] = (sums[i]! + Math.imul(weight, x[offset + i]!)) | 0;
+    const left = Math.imul(a, x[p + i]!) + Math.imul(b, x[q + i]!);
+    const right = Math.imul(c, x[r + i]!) + Math.imul(d, x[s + i]!);
+    sums[i] = (sums[i]! + ((left + right) | 0)) | 0;
   }
 }
 
