@@ -5,9 +5,10 @@
     python conformance/exactness.py --arm64 build/arm64
 
 Decoded are all files of the conformance set and tests/golden, and files that use the arithmetic
-harder than pictures do: z of any spread up to its limits, and symbols of y drawn at random, by the
-thousand from every table. Each combination must give the SHA-256 that the NumPy reference gives for
-each tile. What is not installed is named and left out. The exit code is 1 if any symbol differs.
+harder than pictures do: z of any spread up to its limits, and symbols of y drawn at random, under
+all tables that such z selects, with escapes among them. Each combination must give the SHA-256 that
+the NumPy reference gives for each tile. What is not installed is named and left out. The exit code
+is 1 if any symbol differs.
 """
 
 from __future__ import annotations
