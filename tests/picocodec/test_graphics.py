@@ -11,8 +11,8 @@ from tiny import photo
 
 import picocodec
 from picocodec.codec.graphics import decode_lossless, encode_lossless, is_flat
-from picocodec.codec.tiles import Tile
-from picocodec.errors import CorruptTile
+from picocodec.codec.tiles import Tile, block, block_of, layout
+from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
 
 pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")
@@ -60,6 +60,50 @@ def test_each_tile_has_its_own_mode() -> None:
     # No seam: along the border, the learned tile is no further from the picture than elsewhere.
     error = np.abs(decoded[:, 504:].astype(float) - pixels[:, 504:]).mean((0, 2))
     assert error[:4].mean() < 1.5 * error.mean()
+
+
+def test_blocks_say_once_what_repeats() -> None:
+    """Six tiles in one piece, for less than one by one; regions and damage find their part."""
+    pixels = np.tile(drawing(300, 310), (3, 4, 1))[:800, :1200]
+    data = picocodec.encode(pixels, 50)
+    header = container.read_header(data)
+    assert modes(data) == [container.MODE_BLOCK] * 6 and (header.rows, header.columns) == (2, 3)
+    assert [tile.length > 0 for tile in header.tiles] == [True] + 5 * [False]
+    assert len(data) < 0.6 * sum(
+        len(encode_lossless(pixels[t.top : t.top + t.height, t.left : t.left + t.width]))
+        for t in layout(1200, 800)
+    )
+    for threads in (1, 3):
+        assert np.array_equal(picocodec.decode(data, threads=threads), pixels)
+    part = picocodec.decode(data, region=(600, 520, 500, 200))
+    assert np.array_equal(part, pixels[520:720, 600:1100])
+    broken = bytearray(data)
+    broken[header.size + 30] ^= 1
+    with pytest.raises(CorruptTile):
+        picocodec.decode(bytes(broken))
+    with pytest.warns(DamagedPicture) as told:
+        picocodec.decode(bytes(broken), allow_damaged=True)
+    assert told[0].message.tiles == tuple(range(6))
+
+
+def test_a_block_with_a_photo_in_it_is_not_joined() -> None:
+    pixels = np.concatenate([drawing(90, 1008), photo(90, 504)], axis=1)
+    data = picocodec.encode(pixels, 50)
+    assert modes(data) == [container.MODE_LOSSLESS, container.MODE_LOSSLESS, 0]
+    assert np.array_equal(picocodec.decode(data)[:, :1008], pixels[:, :1008])
+
+
+def test_blocks_cover_the_picture() -> None:
+    width, height = 504 * 9 + 70, 504 * 5 - 10
+    everything = layout(width, height)
+    columns = container.tiles_along(width)
+    for i, tile in enumerate(everything):
+        b = block(width, height, *divmod(block_of(i, columns), columns))
+        assert b.top <= tile.top and tile.top + tile.height <= b.top + b.height
+        assert b.left <= tile.left and tile.left + tile.width <= b.left + b.width
+    firsts = {block_of(i, columns) for i in range(len(everything))}
+    blocks = [block(width, height, *divmod(first, columns)) for first in firsts]
+    assert sum(b.width * b.height for b in blocks) == width * height and len(blocks) == 6
 
 
 def test_gray_drawings_stay_gray_and_alpha_is_beside() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from mmap import mmap
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,17 +86,24 @@ def open_picture(
         with tolerate(damage):
             alpha = read_alpha(header, metadata.alpha)[top : top + height, left : left + width]
     wanted = Tile(top, left, height, width)
-    layout: dict[int, Tile] = {}
+    everything = tiles.layout(header.width, header.height)
+    layout = {i: tile for i, tile in enumerate(everything) if tile.meets(wanted)}
+    # Of tiles in blocks, the data lie with the first one, which need not be wanted itself.
+    users: dict[int, list[int]] = {}
+    for i in layout:
+        is_joined = header.tiles[i].mode == container.MODE_BLOCK
+        users.setdefault(tiles.block_of(i, header.columns) if is_joined else i, []).append(i)
     payloads: dict[int, bytes] = {}
     offset = header.size
-    for i, tile in enumerate(tiles.layout(header.width, header.height)):
-        entry = header.tiles[i]
-        if tile.meets(wanted):
-            layout[i] = tile
-            with tolerate(damage, tile=i):
+    for i, entry in enumerate(header.tiles):
+        piece: bytes | None = None
+        for user in users.get(i, ()):
+            with tolerate(damage, tile=user):
                 if entry.mode not in container.MODES:
                     raise UnsupportedVersion(f"tile {i} has coding mode {entry.mode}, unknown here")
-                payloads[i] = container.tile_data(header, data, i, offset)
+                if piece is None:
+                    piece = container.tile_data(header, data, i, offset)
+                payloads[user] = piece
         offset += entry.length
     workers, threads_of_each = share(threads, len(layout))
     model = load_model_for(header.model, threads_of_each)
@@ -139,6 +147,8 @@ class OpenPicture:
     _realism: float
     _workers: int
     _damage: list[PicoError] | None
+    _blocks: dict[int, tuple[int, Bytes]] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def channels(self) -> int:
@@ -207,11 +217,25 @@ class OpenPicture:
         return None
 
     def _pixels(self, index: int, tile: Tile, level: int) -> Bytes:
-        payload = self._payloads.pop(index)
-        if self._header.tiles[index].mode == container.MODE_LOSSLESS:
+        payload, mode = self._payloads.pop(index), self._header.tiles[index].mode
+        if mode == container.MODE_LOSSLESS:
             return decode_lossless(payload, tile)
+        if mode == container.MODE_BLOCK:
+            return self._from_block(index, payload, tile)
         z, symbols = decode_symbols(self._model, payload, tile, level)
         return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
+
+    def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
+        """A tile's part of its block, which is decoded once: the last one of each column stays."""
+        columns = self._header.columns
+        row, column = divmod(tiles.block_of(index, columns), columns)
+        whole = tiles.block(self._header.width, self._header.height, row, column)
+        with self._lock:
+            if self._blocks.get(column, (-1, None))[0] != row:
+                self._blocks[column] = row, decode_lossless(payload, whole)
+            pixels = self._blocks[column][1]
+        top, left = tile.top - whole.top, tile.left - whole.left
+        return pixels[top : top + tile.height, left : left + tile.width]
 
     def _concealed(self, progress: Progress | None) -> Bytes:
         """The colours of all that is wanted, what is damaged filled from around it."""

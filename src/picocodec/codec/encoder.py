@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 
 from picocodec.codec import tiles
 from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.graphics import encode_lossless, is_flat, is_worth
+from picocodec.codec.graphics import encode_lossless, is_flat, price_of_errors
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -59,46 +62,74 @@ def _encoder(
     chunks = chunks_of(picture)
 
     def encode(level: int) -> bytes:
-        payloads: list[bytes] = []
-        modes: list[int] = []
+        coded: list[CodedTile] = []
 
-        def task(tile: Tile) -> tuple[int, bytes]:
+        def task(tile: Tile) -> CodedTile:
             return _better_mode(networks, picture.rgb, tile, level)
 
-        for mode, payload in in_order(task, layout, workers):
-            modes.append(mode)
-            payloads.append(payload)
+        for tile in in_order(task, layout, workers):
+            coded.append(tile)
             if progress:
-                progress(len(payloads), len(layout))
+                progress(len(coded), len(layout))
+        _join_blocks(coded, picture.rgb)
         return container.write(
             width=width,
             height=height,
             level=level,
             model=networks.identity,
-            tiles=payloads,
+            tiles=[tile.data for tile in coded],
             chunks=chunks,
-            tile_modes=[(mode, level) for mode in modes] if any(modes) else None,
+            tile_modes=[(t.mode, level) for t in coded] if any(t.mode for t in coded) else None,
             gray=picture.gray,
         )
 
     return encode
 
 
-def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> tuple[int, bytes]:
-    """The mode of a tile and its data: learned, or lossless where that takes fewer bytes, or
-    is worth more to a viewer than what it takes."""
+@dataclass(frozen=True)
+class CodedTile:
+    """A tile's mode, its data, and its price in bits, errors included; None of a photo's, which
+    is never kept without loss."""
+
+    mode: int
+    data: bytes
+    price: float | None
+
+
+def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
+    """A tile learned, or lossless if that takes fewer bytes or is worth what it takes."""
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
     if not is_flat(pixels):
-        return container.MODE_LEARNED, learned
+        return CodedTile(container.MODE_LEARNED, learned, None)
     lossless = encode_lossless(pixels)
-    more = len(lossless) - len(learned)
-    if more > 0:
+    if len(lossless) > len(learned):
         z, symbols = decode_symbols(model, learned, tile, level)
         decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
-        if not is_worth(more, pixels, decoded, level):
-            return container.MODE_LEARNED, learned
-    return container.MODE_LOSSLESS, lossless
+        price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
+        if price <= 8 * len(lossless):
+            return CodedTile(container.MODE_LEARNED, learned, price)
+    return CodedTile(container.MODE_LOSSLESS, lossless, 8 * len(lossless))
+
+
+def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
+    """Keep blocks of tiles in one piece without loss, where that has the lower price: what
+    repeats from tile to tile is then kept once."""
+    height, width = rgb.shape[:2]
+    columns = container.tiles_along(width)
+    first_of = partial(tiles.block_of, columns=columns)
+    for first, group in groupby(sorted(range(len(coded)), key=first_of), key=first_of):
+        members = list(group)
+        prices = [price for i in members if (price := coded[i].price) is not None]
+        lossless = any(coded[i].mode == container.MODE_LOSSLESS for i in members)
+        if len(members) == 1 or not lossless or len(prices) < len(members):
+            continue
+        b = tiles.block(width, height, *divmod(first, columns))
+        data = encode_lossless(rgb[b.top : b.top + b.height, b.left : b.left + b.width])
+        if 8 * len(data) < sum(prices):
+            for i in members:
+                piece = data if i == first else b""
+                coded[i] = CodedTile(container.MODE_BLOCK, piece, 8 * len(piece))
 
 
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:

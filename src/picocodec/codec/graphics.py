@@ -1,5 +1,5 @@
 """Tiles of screenshots, charts and drawings, kept without loss where that is the better bargain
-(docs/format.md, section 3, mode 1)."""
+(docs/format.md, section 3, modes 1 and 2)."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def is_flat(pixels: Pixels) -> bool:
     return bool(equal.mean() >= FLAT_SHARE)
 
 
-def is_worth(more: int, pixels: Pixels, decoded: Pixels, level: int) -> bool:
-    """Whether to spend so many bytes more on `pixels` themselves instead of `decoded`."""
+def price_of_errors(pixels: Pixels, decoded: Pixels, level: int) -> float:
+    """The bits that are worth spending to see `pixels` themselves instead of `decoded`."""
     low, high = _WORTH
     worth = low * (high / low) ** (level / LEVEL_STEPS)
     squares = np.square((pixels.astype(np.float32) - decoded) / 255).mean(2)
-    return bool(8 * more < worth * squares.sum())
+    return float(worth * squares.sum())
 
 
 def encode_lossless(pixels: Pixels) -> bytes:
@@ -52,7 +52,8 @@ def encode_lossless(pixels: Pixels) -> bytes:
 
 
 def decode_lossless(data: bytes, tile: Tile) -> Pixels:
-    """Pixels `[h, w, 3]` of a lossless WebP file; raises `CorruptTile` for any other."""
+    """Pixels `[h, w, 3]` of a tile or block from its lossless WebP file; raises `CorruptTile`
+    for any other."""
     if not features.check("webp"):
         raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
     if len(data) < _HEAD.size:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.format.container import TILE, tiles_along
+from picocodec.format.container import BLOCK, TILE, tiles_along
 from picocodec.image import Pixels
 
 MARGIN = 4
@@ -70,6 +70,19 @@ def layout(width: int, height: int) -> list[Tile]:
         for top, tile_height in _spans(height)
         for left, tile_width in _spans(width)
     ]
+
+
+def block_of(index: int, columns: int) -> int:
+    """The number of the first tile in the block of a tile, by its own number."""
+    row, column = divmod(index, columns)
+    return row // BLOCK * BLOCK * columns + column // BLOCK * BLOCK
+
+
+def block(width: int, height: int, row: int, column: int) -> Tile:
+    """What a block covers, by the row and column of its first tile."""
+    down, across = _spans(height)[row : row + BLOCK], _spans(width)[column : column + BLOCK]
+    top, left = down[0][0], across[0][0]
+    return Tile(top, left, sum(down[-1]) - top, sum(across[-1]) - left)
 
 
 def _spans(side: int) -> list[tuple[int, int]]:
