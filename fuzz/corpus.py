@@ -30,6 +30,7 @@ def pictures() -> dict[str, Picture]:
         "photo": Picture(photo(40, 50)),
         "gray": Picture(gray, gray=True),
         "all": Picture(photo(12, 20), alpha, icc=b"profile", exif=exif, xmp=b"<x/>"),
+        "drawing": Picture(np.repeat(np.arange(0, 240, 8, np.uint8), 600).reshape(30, 200, 3)),
         "two-tiles": Picture(photo(5, 580)),
     }
 

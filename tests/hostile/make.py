@@ -78,6 +78,16 @@ def png_of_size(width: int, height: int) -> bytes:
     return plain[:12] + start + struct.pack(">I", zlib.crc32(start)) + plain[33:]
 
 
+def webp(width: int = 20, height: int = 20, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height)).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+def lossless(tile: bytes) -> bytes:
+    return a_file(tile, tile_modes=[(1, 500)])
+
+
 def with_chunk(kind: bytes, data: bytes) -> bytes:
     return a_file(chunks=[(kind, data)])
 
@@ -133,6 +143,10 @@ def cases() -> dict[str, dict[str, bytes]]:
             "noise": a_file(noise),
             "empty-last-word": a_file(b"\1\0\0\0\0\0\0\0"),
             "odd-length": a_file(b"abc"),
+            "lossless-of-another-size": lossless(webp(21, 20, lossless=True)),
+            "lossless-cut": lossless(webp(lossless=True)[:-4]),
+            "lossless-in-name-only": lossless(webp()),
+            "lossless-with-a-profile": lossless(webp(lossless=True, icc_profile=bytes(1 << 16))),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },
         "CorruptChunk": {

@@ -57,6 +57,18 @@ def test_other_readers_give_typed_errors_too(path: Path) -> None:
             pass
 
 
+def test_pillows_limit_below_a_lossless_tile_is_a_typed_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawing = np.zeros((40, 60, 3), np.uint8)
+    drawing[10:20, 10:30] = 255
+    data = picocodec.encode(drawing)
+    assert container.read_header(data).tiles[0].mode == container.MODE_LOSSLESS
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(errors.LimitExceeded, match="MAX_IMAGE_PIXELS"):
+        picocodec.decode(data)
+
+
 def test_the_hostile_set_takes_little_memory() -> None:
     """What one good file of the same size needs, and one item of metadata, of 64 MiB at most."""
     code = """

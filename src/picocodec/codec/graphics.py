@@ -8,10 +8,10 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image, WebPImagePlugin, features
 
 from picocodec.codec.tiles import Tile
-from picocodec.errors import CorruptTile, UnsupportedVersion
+from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
 from picocodec.format.container import LEVEL_STEPS
 
 # Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
@@ -53,7 +53,7 @@ def encode_lossless(pixels: Pixels) -> bytes:
 
 def decode_lossless(data: bytes, tile: Tile) -> Pixels:
     """Pixels `[h, w, 3]` of a tile or block from its lossless WebP file; raises `CorruptTile`
-    for any other."""
+    for any other, `LimitExceeded` where Pillow's limit of pixels is less than half as many."""
     if not features.check("webp"):
         raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
     if len(data) < _HEAD.size:
@@ -69,7 +69,9 @@ def decode_lossless(data: bytes, tile: Tile) -> Pixels:
             f"lossless data has {width}x{height} pixels for a tile of {tile.width}x{tile.height}"
         )
     try:
-        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+        with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as error:  # below its size
+        raise LimitExceeded(f"Pillow's limit, PIL.Image.MAX_IMAGE_PIXELS: {error}") from None
     except (OSError, ValueError, SyntaxError) as error:
         raise CorruptTile(f"lossless data cannot be read: {error}") from None
