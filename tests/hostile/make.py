@@ -147,6 +147,12 @@ def cases() -> dict[str, dict[str, bytes]]:
             "lossless-cut": lossless(webp(lossless=True)[:-4]),
             "lossless-in-name-only": lossless(webp()),
             "lossless-with-a-profile": lossless(webp(lossless=True, icc_profile=bytes(1 << 16))),
+            "block-without-its-first-tile": a_file(
+                width=600, tiles=[noise, b""], tile_modes=[(0, 500), (2, 500)]
+            ),
+            "block-of-another-size": a_file(
+                width=600, tiles=[webp(600, 21, lossless=True), b""], tile_modes=[(2, 500)] * 2
+            ),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },
         "CorruptChunk": {
