@@ -1,10 +1,14 @@
 """Time and memory of encoding and decoding one photo, stage by stage, beside other codecs.
 
     python benchmarks/speed.py PHOTO [--threads N] [--quality Q] [--repeats R]
+    python benchmarks/speed.py PHOTO --growth 1,12,50,200 [--threads N] [--quality Q]
 
 Codecs take turns in one run, so that a busy machine slows all of them alike; medians. The peak of
 memory (Linux) is that of a fresh process that does one thing, its result included, less what it
 held before, the photo or the file included.
+
+With --growth, the photo is repeated into PPM files of so many megapixels, which `picoenc` and
+`picodec` turn into .pico and back into PNG: seconds a megapixel, and the peak of a whole process.
 """
 
 from __future__ import annotations
@@ -12,8 +16,12 @@ from __future__ import annotations
 import argparse
 import io
 import multiprocessing
+import os
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -69,8 +77,10 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
             z, symbols = decode_symbols(model, payload, tile, level)
         with watch.time("decode: context model and synthesis"):
             pixels = model.synthesise(symbols, z, level)
-        with watch.time("decode: paste"):
-            tiles.paste(out, tile, pixels)
+        with watch.time("decode: to pixels"):
+            own = tiles.own(pixels, tile)
+            rows = slice(tile.top, tile.top + tile.height)
+            out[rows, tile.left : tile.left + tile.width] = own
     return watch.seconds, coded_count / total, nonzero / total
 
 
@@ -120,16 +130,62 @@ def _measure(work: Callable[[], object], sender) -> None:
     sender.send(((peak - before) / 1e6, result))
 
 
+def growth(rgb: Pixels, megapixels: list[float], quality: float, threads: int) -> None:
+    """Print how time and memory of the commands grow with the picture."""
+    print("| megapixels | bytes | encode s/MP | decode s/MP | encode MB | decode MB |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        names = [str(Path(folder, name)) for name in ("big.ppm", "big.pico", "big.png")]
+        common = ["--quiet", "--threads", str(threads), "--max-pixels", str(10**9)]
+        for target in megapixels:
+            width = round((target * 1e6 * 4 / 3) ** 0.5)
+            height = round(target * 1e6 / width)
+            write_ppm(names[0], rgb, width, height)
+            seconds, peaks = [], []
+            for command, pair, more in (
+                ("picoenc", names[:2], ["-q", str(quality)]),
+                ("picodec", names[1:], []),
+            ):
+                code = f"import sys; from picocodec.cli import {command}; sys.exit({command}())"
+                start = time.perf_counter()
+                arguments = [sys.executable, "-c", code, *pair, *common, *more]
+                process = subprocess.Popen(arguments)
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                if process.returncode:
+                    raise SystemExit(f"{command} failed")
+                seconds.append((time.perf_counter() - start) / target)
+                peaks.append(usage.ru_maxrss * 1024 / 1e6)
+            print(
+                f"| {target:g} | {os.path.getsize(names[1])} | {seconds[0]:.2f} | {seconds[1]:.2f} "
+                f"| {peaks[0]:.0f} | {peaks[1]:.0f} |",
+                flush=True,
+            )
+
+
+def write_ppm(path: str, rgb: Pixels, width: int, height: int) -> None:
+    """A picture of any size, by repetition, written by rows."""
+    across = np.concatenate([rgb] * -(-width // rgb.shape[1]), axis=1)[:, :width]
+    with open(path, "wb") as file:
+        file.write(b"P6\n%d %d\n255\n" % (width, height))
+        for top in range(0, height, len(across)):
+            file.write(np.ascontiguousarray(across[: height - top]).data)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quality", type=float, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--growth", type=lambda s: [float(n) for n in s.split(",")], metavar="MP")
     args = parser.parse_args()
     with Image.open(args.photo) as opened:
         image = Image.fromarray(np.asarray(opened.convert("RGB")))
     rgb = np.asarray(image)
+    if args.growth:
+        growth(rgb, args.growth, args.quality, args.threads)
+        return
     megapixels = image.width * image.height / 1e6
     codecs = peers(args.quality, args.threads)
 
