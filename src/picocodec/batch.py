@@ -7,7 +7,6 @@ carry a picture.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import secrets
 import shutil
@@ -18,7 +17,6 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -170,6 +168,10 @@ def _several(
     task: Callable[[Job], Outcome], jobs: Sequence[Job], processes: int
 ) -> Iterator[Outcome]:
     """Outcomes as they come, of jobs in processes of their own."""
+    # Here, since few need it and all would wait for it.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _wait_for_parent) as pool:
         futures = {pool.submit(task, job): job for job in jobs}
