@@ -26,6 +26,9 @@ Progress = Callable[[int, int], None]
 # Far beyond any symbol that a picture causes, and what an escape can hold with ease.
 SYMBOL_LIMIT = 1 << 18
 
+# Times the bytes of the learned coding: sizes must not leap where quality rises a little.
+MOST_FOR_LOSSLESS = 2
+
 
 def encode_picture(
     picture: Picture,
@@ -107,7 +110,7 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
         z, symbols = decode_symbols(model, learned, tile, level)
         decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
         price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
-        if price <= 8 * len(lossless):
+        if price <= 8 * len(lossless) or len(lossless) > MOST_FOR_LOSSLESS * len(learned):
             return CodedTile(container.MODE_LEARNED, learned, price)
     return CodedTile(container.MODE_LOSSLESS, lossless, 8 * len(lossless))
 
@@ -126,7 +129,8 @@ def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
             continue
         b = tiles.block(width, height, *divmod(first, columns))
         data = encode_lossless(rgb[b.top : b.top + b.height, b.left : b.left + b.width])
-        if 8 * len(data) < sum(prices):
+        least = sum(len(coded[i].data) for i in members)
+        if 8 * len(data) < sum(prices) and len(data) <= MOST_FOR_LOSSLESS * least:
             for i in members:
                 piece = data if i == first else b""
                 coded[i] = CodedTile(container.MODE_BLOCK, piece, 8 * len(piece))
