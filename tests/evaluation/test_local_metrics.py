@@ -30,7 +30,7 @@ class Detector:
 
 @pytest.fixture
 def text_mae(monkeypatch) -> TextMAE:
-    monkeypatch.setattr("picolab.evaluation.metrics.local.TextDetector", Detector)
+    monkeypatch.setattr("picolab.data.text.TextDetector", Detector)
     return TextMAE()
 
 

