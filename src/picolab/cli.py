@@ -69,6 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     export.add_argument(
         "--realism", type=float, default=0.0, help="what its decoder does unless told (default: 0)"
     )
+    export.add_argument(
+        "--texture", type=float, default=1.0, help="factor of all that realism adds (default: 1)"
+    )
     export.set_defaults(run=_export)
 
     model = commands.add_parser("model", help="about model configurations")
@@ -166,6 +169,8 @@ def _export(args: argparse.Namespace) -> int:
     tensors, values = load_checkpoint(args.checkpoint)
     codec = Codec(config)
     codec.load_state_dict(without_prefix("ema", tensors))
+    if codec.synthesis.texture is not None:
+        codec.synthesis.texture.amplify(args.texture)
     notes = {"recipe": values["recipe"], "step": str(values["step"]), "licence": "Apache-2.0"}
     name = args.name or config.name
     print(export_model(codec, args.output, name, args.version, notes, args.realism))

@@ -50,6 +50,17 @@ def test_overlap_reaches_into_neighbours_and_realism_moves_the_picture() -> None
     assert (a - b).abs().max() > 1e-3
 
 
+def test_an_amplified_texture_is_that_much_more_realism() -> None:
+    codec = tiny_codec().eval()
+    y_hat, level = torch.randn(1, TINY.y_channels, 2, 2), torch.tensor([0.5])
+    with torch.no_grad():
+        before = codec.synthesis(y_hat, level, torch.tensor([1.0]))
+        assert codec.synthesis.texture is not None
+        codec.synthesis.texture.amplify(2.0)
+        after = codec.synthesis(y_hat, level, torch.tensor([0.5]))
+    torch.testing.assert_close(after, before)
+
+
 def test_decoding_repeats_what_encoding_reconstructed() -> None:
     codec = tiny_codec().eval()
     level = torch.tensor([0.6])

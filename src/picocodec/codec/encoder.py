@@ -103,7 +103,9 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     """A tile learned, or lossless if that takes fewer bytes or is worth what it takes."""
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-    if not is_flat(pixels):
+    # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
+    hopeless = 2 * MOST_FOR_LOSSLESS * len(learned)
+    if not is_flat(pixels) or len(encode_lossless(pixels, quick=True)) > hopeless:
         return CodedTile(container.MODE_LEARNED, learned, None)
     lossless = encode_lossless(pixels)
     if len(lossless) > len(learned):

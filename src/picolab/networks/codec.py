@@ -246,6 +246,11 @@ class Texture(nn.Module):
         self.head = up(c4, 3, kernel=3, levels=2, gain=0.0)
         self.strength = Gains(1, cfg.knots)
 
+    @torch.no_grad()
+    def amplify(self, factor: float) -> None:
+        """Multiply all that the network adds: training is careful, and more may look better."""
+        self.strength.log_gain.add_(math.log(factor))
+
     def forward(self, picture: Tensor, features: Tensor, level: Tensor) -> Tensor:
         h = self.chain8(self.stem(picture) + self.mix(features), level)
         return self.head(self.up4(h)) * self.strength(level)[:, :, None, None]
