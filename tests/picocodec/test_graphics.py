@@ -43,6 +43,12 @@ def test_drawings_are_kept_without_loss(quality: float) -> None:
     assert len(data) < len(encode_lossless(pixels)) + 48
 
 
+def test_a_quick_try_predicts_the_careful_one() -> None:
+    """Or drawings would be given up unseen: the encoder allows for a factor of two."""
+    for pixels in (drawing(504, 504), drawing(90, 700)):
+        assert len(encode_lossless(pixels, quick=True)) < 2 * len(encode_lossless(pixels))
+
+
 def test_photos_are_not_and_their_files_have_no_modes() -> None:
     data = picocodec.encode(photo(120, 200))
     assert modes(data) == [container.MODE_LEARNED] and not data[5] & 1
