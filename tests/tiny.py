@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
@@ -57,3 +58,15 @@ def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     waves = [np.sin(x / rng.uniform(5, 60) + y / rng.uniform(5, 60) + k) for k in range(3)]
     picture = 128 + 60 * np.stack(waves, 2) + 40 * ((x // 37 + y // 23) % 2)[:, :, None]
     return (picture + rng.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+def drawing(height: int, width: int) -> NDArray[np.uint8]:
+    """Text and boxes on white, `[H, W, 3]`."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for y in range(4, height - 12, 16):
+        draw.text(
+            (5, y), "The quick brown fox jumps over the lazy dog. " * 3, fill=(20, 20, y % 250)
+        )
+    draw.rectangle((width // 2, 9, width // 2 + 60, 40), fill="teal", outline="navy")
+    return np.asarray(image)

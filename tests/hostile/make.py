@@ -88,6 +88,10 @@ def lossless(tile: bytes) -> bytes:
     return a_file(tile, tile_modes=[(1, 500)])
 
 
+def stream(width: int = 20, height: int = 20) -> bytes:
+    return webp(width, height, lossless=True)[25:]
+
+
 def with_chunk(kind: bytes, data: bytes) -> bytes:
     return a_file(chunks=[(kind, data)])
 
@@ -152,6 +156,19 @@ def cases() -> dict[str, dict[str, bytes]]:
             ),
             "block-of-another-size": a_file(
                 width=600, tiles=[webp(600, 21, lossless=True), b""], tile_modes=[(2, 500)] * 2
+            ),
+            "block-of-two-modes": a_file(
+                width=600,
+                tiles=[webp(600, 20, lossless=True), b""],
+                tile_modes=[(2, 500), (4, 500)],
+            ),
+            "stream-empty": a_file(b"", tile_modes=[(3, 500)]),
+            "stream-of-noise": a_file(noise, tile_modes=[(3, 500)]),
+            "stream-in-a-file": a_file(webp(lossless=True), tile_modes=[(3, 500)]),
+            "block-stream-cut": a_file(
+                width=600,
+                tiles=[stream(600)[: len(stream(600)) // 2], b""],
+                tile_modes=[(4, 500)] * 2,
             ),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },

@@ -22,11 +22,13 @@ PEAK_ERROR = 2
 
 
 def symbols_digest(data: bytes) -> str:
-    """SHA-256 over z and symbols of every tile, as little-endian 32-bit integers."""
+    """SHA-256 over z and symbols of every learned tile, as little-endian 32-bit integers."""
     header = container.read_header(data)
     model = networks.load_model_for(header.model, threads=1)
     digest = hashlib.sha256()
     for i, tile in enumerate(layout(header.width, header.height)):
+        if header.tiles[i].mode != container.MODE_LEARNED:
+            continue
         payload = container.tile_data(header, data, i, header.tile_offset(i))
         for part in decode_symbols(model, payload, tile, header.tiles[i].level):
             digest.update(part.astype("<i4").tobytes())

@@ -6,28 +6,16 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, features
-from tiny import photo
+from PIL import Image, features
+from tiny import drawing, photo
 
 import picocodec
-from picocodec.codec.graphics import decode_lossless, encode_lossless, is_flat
+from picocodec.codec.graphics import decode_lossless, encode_lossless, is_flat, stream_of
 from picocodec.codec.tiles import Tile, block, block_of, layout
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
 
 pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")
-
-
-def drawing(height: int, width: int) -> np.ndarray:
-    """Text and boxes on white."""
-    im = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(im)
-    for y in range(4, height - 12, 16):
-        draw.text(
-            (5, y), "The quick brown fox jumps over the lazy dog. " * 3, fill=(20, 20, y % 250)
-        )
-    draw.rectangle((width // 2, 9, width // 2 + 60, 40), fill="teal", outline="navy")
-    return np.asarray(im)
 
 
 def modes(data: bytes) -> list[int]:
@@ -134,44 +122,68 @@ def lossy(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def whole(pixels: np.ndarray) -> bytes:
+    """A lossless WebP file, as in modes 1 and 2."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", lossless=True, quality=100, method=4)
+    return out.getvalue()
+
+
 TILE = Tile(0, 0, 60, 80)
 GOOD = encode_lossless(drawing(60, 80))
+FILE = whole(drawing(60, 80))
+
+
+def forged(data: bytes, mode: int) -> bytes:
+    """A picture of one tile, `TILE`."""
+    model = container.read_header(picocodec.encode(photo(60, 80))).model
+    modes = [(mode, 500)]
+    return container.write(
+        width=80, height=60, level=500, model=model, tiles=[data], tile_modes=modes
+    )
+
+
+def test_a_stream_is_what_a_webp_file_says_beyond_its_size() -> None:
+    assert stream_of(FILE, TILE) == GOOD and len(FILE) - len(GOOD) in (25, 26)
+    assert np.array_equal(decode_lossless(GOOD, TILE), drawing(60, 80))
+    for data, mode in ((GOOD, container.MODE_LOSSLESS), (FILE, container.MODE_WEBP)):
+        assert np.array_equal(picocodec.decode(forged(data, mode)), drawing(60, 80))
 
 
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
         (b"", "too short"),
-        (GOOD[:20], "too short"),
-        (GOOD[:-4], "not a plain lossless WebP"),
-        (GOOD + b"\0\0", "not a plain lossless WebP"),
+        (FILE[:20], "too short"),
+        (FILE[:-4], "not a plain lossless WebP"),
+        (FILE + b"\0\0", "not a plain lossless WebP"),
         (lossy(drawing(60, 80)), "not a plain lossless WebP"),
-        (encode_lossless(drawing(60, 81)), "81x60 pixels for a tile of 80x60"),
-        (GOOD[:30] + bytes(len(GOOD) - 30), "cannot be read"),
+        (GOOD, "not a plain lossless WebP"),
+        (whole(drawing(60, 81)), "81x60 pixels for a tile of 80x60"),
+        (FILE[:30] + bytes(len(FILE) - 30), "cannot be read"),
     ],
-    ids=["empty", "short", "cut", "longer", "lossy", "size", "noise"],
+    ids=["empty", "short", "cut", "longer", "lossy", "stream", "size", "noise"],
 )
-def test_lossless_data_that_no_encoder_writes(data: bytes, fault: str) -> None:
-    with pytest.raises(CorruptTile, match=fault):
-        decode_lossless(data, TILE)
-    header = container.read_header(picocodec.encode(photo(60, 80)))
-    forged = container.write(
-        width=80,
-        height=60,
-        level=500,
-        model=header.model,
-        tiles=[data],
-        tile_modes=[(container.MODE_LOSSLESS, 500)],
-    )
-    with pytest.raises(CorruptTile, match="tile 0"):
-        picocodec.decode(forged)
+def test_files_that_no_encoder_writes(data: bytes, fault: str) -> None:
+    with pytest.raises(CorruptTile, match=f"tile 0: .*{fault}"):
+        picocodec.decode(forged(data, container.MODE_WEBP))
 
 
-def test_noise_behind_a_good_head_never_crashes() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [b"", GOOD[:20], FILE, GOOD[:5] + bytes(len(GOOD) - 5)],
+    ids=["empty", "cut", "file", "noise"],
+)
+def test_streams_that_no_encoder_writes(data: bytes) -> None:
+    with pytest.raises(CorruptTile, match="tile 0: .*cannot be read"):
+        picocodec.decode(forged(data, container.MODE_LOSSLESS))
+
+
+def test_noise_in_a_good_stream_never_crashes() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         data = bytearray(GOOD)
-        for at in rng.integers(25, len(data), 3):
+        for at in rng.integers(0, len(data), 3):
             data[at] = rng.integers(256)
         try:
             assert decode_lossless(bytes(data), TILE).shape == (60, 80, 3)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from picocodec.codec import tiles
 from picocodec.codec.concealment import conceal
-from picocodec.codec.graphics import decode_lossless
+from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
 from picocodec.codec.pipeline import in_order, share
@@ -91,7 +91,7 @@ def open_picture(
     # Of tiles in blocks, the data lie with the first one, which need not be wanted itself.
     users: dict[int, list[int]] = {}
     for i in layout:
-        is_joined = header.tiles[i].mode == container.MODE_BLOCK
+        is_joined = header.tiles[i].mode in container.JOINED
         users.setdefault(tiles.block_of(i, header.columns) if is_joined else i, []).append(i)
     payloads: dict[int, bytes] = {}
     offset = header.size
@@ -218,21 +218,24 @@ class OpenPicture:
 
     def _pixels(self, index: int, tile: Tile, level: int) -> Bytes:
         payload, mode = self._payloads.pop(index), self._header.tiles[index].mode
-        if mode == container.MODE_LOSSLESS:
-            return decode_lossless(payload, tile)
-        if mode == container.MODE_BLOCK:
+        if mode == container.MODE_LEARNED:
+            z, symbols = decode_symbols(self._model, payload, tile, level)
+            return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
+        if mode in container.JOINED:
             return self._from_block(index, payload, tile)
-        z, symbols = decode_symbols(self._model, payload, tile, level)
-        return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
+        return _lossless(payload, tile, mode)
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
         """A tile's part of its block, which is decoded once: the last one of each column stays."""
-        columns = self._header.columns
-        row, column = divmod(tiles.block_of(index, columns), columns)
+        columns, entries = self._header.columns, self._header.tiles
+        first, mode = tiles.block_of(index, columns), entries[index].mode
+        if entries[first].mode != mode:
+            raise CorruptTile("its block begins with a tile of another mode")
+        row, column = divmod(first, columns)
         whole = tiles.block(self._header.width, self._header.height, row, column)
         with self._lock:
             if self._blocks.get(column, (-1, None))[0] != row:
-                self._blocks[column] = row, decode_lossless(payload, whole)
+                self._blocks[column] = row, _lossless(payload, whole, mode)
             pixels = self._blocks[column][1]
         top, left = tile.top - whole.top, tile.left - whole.left
         return pixels[top : top + tile.height, left : left + tile.width]
@@ -262,6 +265,12 @@ class OpenPicture:
                 top += len(band)
                 band = np.concatenate([band, alpha], axis=2)
             yield band
+
+
+def _lossless(payload: bytes, tile: Tile, mode: int) -> Bytes:
+    if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
+        payload = stream_of(payload, tile)
+    return decode_lossless(payload, tile)
 
 
 def _reduced(bands: Iterator[Bytes], factor: int) -> Iterator[Bytes]:

@@ -1,5 +1,5 @@
 """Tiles of screenshots, charts and drawings, kept without loss where that is the better bargain
-(docs/format.md, section 3, modes 1 and 2)."""
+(docs/format.md, section 3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ FLAT_SHARE = 0.3
 # log-linear between: the bargain that models are trained for.
 _WORTH = 24.0, 12000.0
 
-_HEAD = struct.Struct("<4sI4s4sIBI")  # RIFF, VP8L, and the first bits of its stream
+# Of a lossless WebP file: RIFF, VP8L, a signature, and width - 1 and height - 1 in 14 bits each,
+# which leaves 4 bits for alpha and the version. What follows is the stream.
+_HEAD = struct.Struct("<4sI4s4sIBI")
 _SIGNATURE = 0x2F
 
 Pixels = NDArray[np.uint8]
@@ -45,18 +47,16 @@ def price_of_errors(pixels: Pixels, decoded: Pixels, level: int) -> float:
 
 
 def encode_lossless(pixels: Pixels, quick: bool = False) -> bytes:
-    """A lossless WebP file; `quick` takes a tenth of the time and up to twice the bytes."""
+    """A lossless WebP stream; `quick` takes a tenth of the time and up to twice the bytes."""
     out = io.BytesIO()
     effort = {"quality": 0, "method": 1} if quick else {"quality": 100, "method": 4}
     Image.fromarray(pixels).save(out, "WEBP", lossless=True, **effort)
-    return out.getvalue()
+    return stream_of(out.getvalue(), Tile(0, 0, *pixels.shape[:2]))
 
 
-def decode_lossless(data: bytes, tile: Tile) -> Pixels:
-    """Pixels `[h, w, 3]` of a tile or block from its lossless WebP file; raises `CorruptTile`
-    for any other, `LimitExceeded` where Pillow's limit of pixels is less than half as many."""
-    if not features.check("webp"):
-        raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
+def stream_of(data: bytes, tile: Tile) -> bytes:
+    """The stream in a lossless WebP file of a tile or block; raises `CorruptTile` for any other
+    file."""
     if len(data) < _HEAD.size:
         raise CorruptTile("lossless data is too short")
     riff, size, webp, kind, length, signature, bits = _HEAD.unpack_from(data)
@@ -69,8 +69,20 @@ def decode_lossless(data: bytes, tile: Tile) -> Pixels:
         raise CorruptTile(
             f"lossless data has {width}x{height} pixels for a tile of {tile.width}x{tile.height}"
         )
+    return data[_HEAD.size : 20 + length]
+
+
+def decode_lossless(stream: bytes, tile: Tile) -> Pixels:
+    """Pixels `[h, w, 3]` of a tile or block from its lossless WebP stream; raises `CorruptTile`
+    for noise, `LimitExceeded` where Pillow's limit of pixels is less than half as many."""
+    if not features.check("webp"):
+        raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
+    length, bits = len(stream) + 5, (tile.height - 1) << 14 | tile.width - 1
+    end = bytes(length & 1)
+    size = length + len(end) + 12
+    head = _HEAD.pack(b"RIFF", size, b"WEBP", b"VP8L", length, _SIGNATURE, bits)
     try:
-        with WebPImagePlugin.WebPImageFile(io.BytesIO(data)) as image:
+        with WebPImagePlugin.WebPImageFile(io.BytesIO(head + stream + end)) as image:
             return np.asarray(image.convert("RGB"))
     except Image.DecompressionBombError as error:  # below its size
         raise LimitExceeded(f"Pillow's limit, PIL.Image.MAX_IMAGE_PIXELS: {error}") from None

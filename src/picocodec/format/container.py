@@ -46,8 +46,9 @@ _KNOWN_FLAGS = 15
 _NAME = re.compile(rb"[a-z][a-z0-9-]{0,15}")
 _KIND = re.compile(rb"[A-Za-z][A-Za-z ]{3}")
 
-MODE_LEARNED, MODE_LOSSLESS, MODE_BLOCK = 0, 1, 2  # of tiles; section 3 of the format
-MODES = (MODE_LEARNED, MODE_LOSSLESS, MODE_BLOCK)
+# Modes of tiles (section 3 of the format). 1 and 2 are 3 and 4 in a WebP file: read, not written.
+MODE_LEARNED, MODE_WEBP, MODE_WEBP_BLOCK, MODE_LOSSLESS, MODE_BLOCK = MODES = range(5)
+JOINED = (MODE_WEBP_BLOCK, MODE_BLOCK)
 BLOCK = 4  # tiles to a side of a block, whose tiles may lie together in one piece of data
 
 
