@@ -170,6 +170,30 @@ def test_objective_weighs_the_perceptual_part_by_realism() -> None:
     torch.testing.assert_close(elsewhere, tiling)
 
 
+class Squares(nn.Module):
+    """In place of LPIPS or DISTS."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return (x - y).square().mean((1, 2, 3))
+
+
+def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() -> None:
+    objective = Objective(LossWeights())
+    objective.weights = LossWeights(
+        lpips_alex=1.0, dists=2.0, perceptual_crop=32, perceptual_batch=1
+    )
+    objective.alex = objective.dists = Squares()  # type: ignore[assignment]
+    x, mask = torch.zeros(3, 3, 64, 64), torch.zeros(3, 1, 64, 64)
+    y = x.clone()
+    y[:, :, 48:] = 1.0  # AlexNet sees 48 of the 64 rows
+    realism = torch.tensor([0.0, 0.5, 1.0])
+    above, parts = objective(x, y, mask, realism, torch.tensor([0.0, 0.0]))
+    assert not above.any() and parts.keys() == {"lpips_alex", "dists"}
+    below, _ = objective(x, y, mask, realism, torch.tensor([0.999, 0.0]))
+    alex, dists = 16 / 48, 2 * (16 / 32) * 2  # one of two chosen samples counts twice
+    torch.testing.assert_close(below, torch.tensor([0.0, 0.5 * (alex + dists), alex]))
+
+
 def test_realism_is_drawn_in_the_shares_asked_for() -> None:
     weights = LossWeights(gan=1.0, closest=0.25, fullest=0.5)
     realism = draw_realism(64, weights, torch.Generator().manual_seed(0))

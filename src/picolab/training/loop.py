@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ from picolab.training.soap import SOAP
 # The loss of a level grows about like this power of its lambda; taking that off lets every level
 # count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
 LEVEL_BALANCE = 0.4
+PERCEPTUAL = {"lpips", "lpips_alex", "dists"}
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -308,7 +310,8 @@ class _Run:
         figures: dict[str, float] = {}
         loss = 0.0
         for value in VALIDATION_LEVELS:
-            bpp, quality, cost, perceived = [], [], [], []
+            bpp, quality, cost = [], [], []
+            perceived: dict[str, list[float]] = defaultdict(list)
             for x in validation_tiles(self.validation, 4 if self.options.dry_run else 24):
                 level = torch.full((1,), value, device=x.device)
                 with self._autocast():
@@ -324,11 +327,12 @@ class _Run:
                         coded = self.codec(x, level, full, skip_below=self.recipe.skip_below)
                     empty, middle = torch.zeros_like(x[:, :1]), torch.tensor([0.5, 0.5])
                     _, parts = self.objective(x, coded.picture, empty, full, middle)
-                    perceived.append(parts["lpips"].item())
+                    for name in PERCEPTUAL & parts.keys():
+                        perceived[name].append(parts[name].item())
             figures[f"bpp@{value}"] = sum(bpp) / len(bpp)
             figures[f"psnr@{value}"] = sum(quality) / len(quality)
-            if perceived:  # at realism 1, unlike the others
-                figures[f"lpips@{value}"] = sum(perceived) / len(perceived)
+            for name, values in sorted(perceived.items()):  # at realism 1, unlike the others
+                figures[f"{name}@{value}"] = sum(values) / len(values)
             loss += sum(cost) / len(cost) / len(VALIDATION_LEVELS)
             if writer:
                 writer.add_image(f"validation/{value}", coded.picture[0].clamp(0, 1), self.step)
