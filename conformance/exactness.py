@@ -99,7 +99,7 @@ def combinations(arm64: Path | None) -> Iterator[Combination]:
         print("left out: 64-bit ARM (--arm64)")
     elif present("qemu-aarch64"):
         python = [str(arm64 / "root/usr/bin/python3.11"), *script]
-        paths = (REPOSITORY / "src", arm64 / "site", ROOT / "stand_in")
+        paths = (REPOSITORY / "src", arm64 / "site")
         environment = {"PYTHONPATH": os.pathsep.join(str(path.resolve()) for path in paths)}
         for cpu, what, names in ARM:
             for name in names:

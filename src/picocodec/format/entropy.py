@@ -1,34 +1,22 @@
 """Symbols to bytes and back, by integer tables only (docs/format.md, "Entropy coding").
 
 A table is an array of frequencies that are all positive and sum to 2**24. It codes the symbols
--R..R and, as its last entry, an escape for everything beyond. The coder is the range variant of
-asymmetric numeral systems (rANS) with a 64-bit state and 32-bit words, by `constriction`.
+-R..R and, as its last entry, an escape for everything beyond. What turns entries of tables into
+bytes is in `rans`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import constriction
 import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.errors import CorruptTile
-from picocodec.format.tables import (
-    SCALE_COUNT,
-    TOTAL,
-    Table,
-    check_integers,
-    check_table,
-    radius_of,
-)
+from picocodec.format.rans import BestCoder, Coder
+from picocodec.format.tables import SCALE_COUNT, Table, check_integers, check_table, radius_of
 
-# Its types are not described to type checkers.
-AnsCoder: Any = constriction.stream.stack.AnsCoder
-Categorical: Any = constriction.stream.model.Categorical
-Uniform: Any = constriction.stream.model.Uniform
-
+LENGTH_BITS = 5  # the number of bits of an escape is one of 32 values
 ESCAPE_BITS = 20  # an escaped symbol exceeds the radius of its table by at most 2**20 - 1
 
 Ints = NDArray[np.int32]
@@ -42,17 +30,17 @@ class SymbolCoder:
     those of equal index in array order; then come the magnitudes of the escaped ones.
     """
 
-    def __init__(self, tables: Sequence[Table], skip_below: int) -> None:
+    def __init__(
+        self, tables: Sequence[Table], skip_below: int, engine: type[Coder] = BestCoder
+    ) -> None:
         if len(tables) != SCALE_COUNT:
             raise ValueError(f"entropy tables: {len(tables)} given, expected {SCALE_COUNT}")
         for table in tables:
             check_table(table)
         self.skip_below = skip_below
+        self._engine = engine
         self._radii = [radius_of(table) for table in tables]
-        # Multiples of 2**-24 are exact in float64, and `perfect` keeps them as they are.
-        self._models = [
-            Categorical(table.astype(np.float64) / TOTAL, perfect=True) for table in tables
-        ]
+        self._prepared = [engine.prepare(table) for table in tables]
 
     def _order(self, indices: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Positions of the coded elements in coding order, and where each index begins."""
@@ -68,12 +56,12 @@ class SymbolCoder:
         Symbols at skipped elements must be zero; a magnitude past what an escape can hold
         raises `ValueError`.
         """
-        coder = AnsCoder()
+        coder = self._engine()
         for symbols, indices in reversed(groups):
             self._push(coder, symbols, indices)
-        return coder.get_compressed().astype("<u4").tobytes()
+        return coder.words().astype("<u4").tobytes()
 
-    def _push(self, coder: AnsCoder, symbols: Ints, indices: NDArray[np.integer]) -> None:
+    def _push(self, coder: Coder, symbols: Ints, indices: NDArray[np.integer]) -> None:
         check_integers("symbols", symbols)
         order, bounds = self._order(indices)
         ordered = symbols.reshape(-1)[order]
@@ -96,9 +84,9 @@ class SymbolCoder:
         if escapes:
             self._push_escapes(coder, np.concatenate(escapes))
         for index, entry in reversed(entries):
-            coder.encode_reverse(entry, self._models[index])
+            coder.push(entry, self._prepared[index])
 
-    def _push_escapes(self, coder: AnsCoder, values: NDArray[np.int64]) -> None:
+    def _push_escapes(self, coder: Coder, values: NDArray[np.int64]) -> None:
         """Values of at least 1, as the number of bits after the leading one, then those bits."""
         if int(values.max()) >= 1 << (ESCAPE_BITS + 1):
             raise ValueError("entropy coder: a symbol is too large to code")
@@ -106,8 +94,8 @@ class SymbolCoder:
         for length in range(ESCAPE_BITS, 0, -1):
             chosen = values[lengths == length] - (1 << length)
             if len(chosen):
-                coder.encode_reverse(chosen.astype(np.int32), Uniform(1 << length))
-        coder.encode_reverse(lengths, Uniform(32))
+                coder.push_bits(chosen.astype(np.int32), length)
+        coder.push_bits(lengths, LENGTH_BITS)
 
     def reader(self, data: bytes) -> SymbolReader:
         """Read what `encode` wrote; raises `CorruptTile` for data that no encoder writes."""
@@ -116,13 +104,13 @@ class SymbolCoder:
         words = np.frombuffer(data, dtype="<u4").astype(np.uint32)
         if len(words) and words[-1] == 0:
             raise CorruptTile("entropy-coded data ends in an empty word")
-        return SymbolReader(self, AnsCoder(words))
+        return SymbolReader(self, self._engine(words))
 
 
 class SymbolReader:
     """Reads groups back one by one, since the indices of a group may follow from the last."""
 
-    def __init__(self, coder: SymbolCoder, stream: AnsCoder) -> None:
+    def __init__(self, coder: SymbolCoder, stream: Coder) -> None:
         self._coder, self._stream = coder, stream
 
     def read(self, indices: NDArray[np.integer]) -> Ints:
@@ -137,7 +125,7 @@ class SymbolReader:
             if start == stop:
                 continue
             radius = coder._radii[index]
-            values = self._stream.decode(coder._models[index], stop - start) - radius
+            values = self._stream.pop(stop - start, coder._prepared[index]) - radius
             ordered[start:stop] = values
             beyond = np.flatnonzero(values > radius)
             if len(beyond):
@@ -153,14 +141,14 @@ class SymbolReader:
         return symbols.reshape(indices.shape)
 
     def _read_escapes(self, count: int) -> NDArray[np.int64]:
-        lengths = self._stream.decode(Uniform(32), count)
+        lengths = self._stream.pop_bits(count, LENGTH_BITS)
         if lengths.max() > ESCAPE_BITS:
             raise CorruptTile("entropy-coded data holds an impossible symbol")
         values = np.ones(count, np.int64)
         for length in range(1, ESCAPE_BITS + 1):
             chosen = lengths == length
             if chosen.any():
-                bits = self._stream.decode(Uniform(1 << length), int(chosen.sum()))
+                bits = self._stream.pop_bits(int(chosen.sum()), length)
                 values[chosen] = (1 << length) + bits
         return values
 
