@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,22 @@ def test_an_absurd_description_is_refused(copy: Path, old: str, new: str) -> Non
     (copy / "model.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(UnknownModel, match="model.toml"):
         use(copy)
+
+
+@pytest.mark.parametrize("skip_below", [4, 6])
+def test_another_threshold_of_coding_is_another_model(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, skip_below: int
+) -> None:
+    """`skip_below` decides which elements are coded, so that files name it, too."""
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(copy.parent))
+    data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1)
+    text = (copy / "model.toml").read_text()
+    changed = re.sub("(?m)^skip_below = .*", f"skip_below = {skip_below}", text)
+    assert changed != text
+    (copy / "model.toml").write_text(changed)
+    networks._load.cache_clear()
+    with pytest.raises(UnknownModel, match="made with other weights"):
+        decode_picture(data, threads=1)
 
 
 def test_a_description_that_is_no_text_is_refused(copy: Path) -> None:

@@ -123,3 +123,12 @@ def test_data_no_encoder_wrote_is_read_or_refused_alike(built: Path, tmp_path: P
     found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
     assert found == {name: ours(data) for name, data in files.items()}
     assert {"CorruptTile"} < {kinds[0] for kinds in found.values()}
+
+
+def test_another_threshold_of_coding_is_another_model(built: Path, tmp_path: Path) -> None:
+    path = ROOT / "tests" / "golden" / DEFAULT_MODEL / "photo-low.pico"
+    folder = Path(shutil.copytree(model_folders()[DEFAULT_MODEL], tmp_path / DEFAULT_MODEL))
+    text = (folder / "model.toml").read_text()
+    assert "skip_below = 5\n" in text
+    (folder / "model.toml").write_text(text.replace("skip_below = 5", "skip_below = 6"))
+    assert theirs(built, [path], folder) == {path.name: ["UnknownModel"]}

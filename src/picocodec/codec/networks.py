@@ -40,6 +40,7 @@ from picocodec.format.tables import SCALE_COUNT, check_integers
 
 DEFAULT_MODEL = "small-preview.v1"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
+UNTOLD_SKIP = 5
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 
 Float = NDArray[np.float32]
@@ -62,9 +63,11 @@ def available_models() -> list[str]:
     return sorted(model_folders())
 
 
-def fingerprint(hashes: dict[str, str]) -> bytes:
-    """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order."""
-    return hashlib.sha256("".join(hashes[name] for name in FILES).encode()).digest()
+def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
+    """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order, and
+    over `skip_below`, unless that is what all models had before it counted."""
+    skip = "" if skip_below == UNTOLD_SKIP else str(skip_below)
+    return hashlib.sha256(("".join(hashes[name] for name in FILES) + skip).encode()).digest()
 
 
 def load_model(name: str, threads: int = 0) -> Model:
@@ -103,7 +106,8 @@ class Model:
             # The realism to decode with where neither the user nor the file says one.
             self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
             version = _number(description, "version", int, 0, 255)
-            self.identity = ModelId(description["name"], version, fingerprint(self._hashes)[:4])
+            check = fingerprint(self._hashes, self.skip_below)[:4]
+            self.identity = ModelId(description["name"], version, check)
             if str(self.identity) != folder.name:
                 raise ValueError(f"it describes {self.identity}, not {folder.name}")
         self._sessions: dict[str, ort.InferenceSession] = {}

@@ -6,6 +6,7 @@ import { type IntegerArray, readNpz } from "./npz.js";
 import type { IntegerLayer } from "./scale_decoder.js";
 
 const LAYERS = 6;
+const UNTOLD_SKIP = 5;
 const FILES = [
   "analysis.onnx",
   "context.onnx",
@@ -41,7 +42,9 @@ export async function loadModel(
     throw new PicoError("UnknownModel", "tables.npz is not the one that model.toml names");
   }
   const hashes = FILES.map((file) => entry(`sha256.${file}`)).join("");
-  const fingerprint = await sha256(new TextEncoder().encode(hashes));
+  const skipBelow = Number(entry("skip_below"));
+  const told = hashes + (skipBelow === UNTOLD_SKIP ? "" : skipBelow);
+  const fingerprint = await sha256(new TextEncoder().encode(told));
   const arrays = await readNpz(tables);
   const array = (name: string): IntegerArray => {
     const found = arrays.get(name);
@@ -51,7 +54,7 @@ export async function loadModel(
   return {
     name: `${entry("name")}.v${entry("version")}`,
     check: fingerprint.slice(0, 8),
-    skipBelow: Number(entry("skip_below")),
+    skipBelow,
     tables: splitTables(array("table_lengths").data, array("tables").data),
     zIndex: rowsOf(array("z_index")),
     layers: Array.from({ length: LAYERS }, (_, i) => {
