@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from picocodec.errors import PicoError
 from picolab.evaluation.cli import add_parser as add_evaluation
 
 if TYPE_CHECKING:
@@ -82,10 +83,30 @@ def main(argv: list[str] | None = None) -> int:
 
     add_evaluation(commands)
 
+    encode = commands.add_parser(
+        "encode",
+        help="the smallest file that is as good as asked for",
+        description="Encodes, decodes and measures at up to 8 qualities, and writes the smallest "
+        "file found that is as good as asked for or better; none, and an error, where quality 100 "
+        "is not.",
+    )
+    encode.add_argument("input", type=Path, metavar="IN", help="a picture")
+    encode.add_argument("output", type=Path, metavar="OUT", help="the .pico file")
+    encode.add_argument(
+        "--target-metric",
+        type=_target,
+        required=True,
+        metavar="NAME=VALUE",
+        help="such as lpips=0.05 or ssimulacra2=80; names are those of picolab evaluate --metrics",
+    )
+    encode.add_argument("--model", help="an installed one, as name.vN")
+    encode.add_argument("--threads", type=int, default=0, help="0: all cores (default)")
+    encode.set_defaults(run=_encode)
+
     args = parser.parse_args(argv)
     try:
         return args.run(args)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, PicoError) as error:
         print(f"picolab: {error}", file=sys.stderr)
         return 1
 
@@ -183,6 +204,33 @@ def _model_info(args: argparse.Namespace) -> int:
 
     print(cost_table(read_config(args.config)))
     return 0
+
+
+def _encode(args: argparse.Namespace) -> int:
+    from picocodec.codec.rate import quality_of_level
+    from picolab.evaluation.metrics import Missing
+    from picolab.target import encode_to_metric
+
+    name, target = args.target_metric
+    try:
+        found, passes = encode_to_metric(args.input, name, target, args.model, args.threads)
+    except Missing as reason:
+        raise ValueError(f"{name}: {reason}") from reason
+    args.output.write_bytes(found.data)
+    quality = quality_of_level(found.level)
+    print(
+        f"{args.input} -> {args.output}  {len(found.data)} bytes  quality {quality:g}  "
+        f"{name} {found.value:.4g}  {passes} passes"
+    )
+    return 0
+
+
+def _target(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, as lpips=0.05") from None
 
 
 def _names(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from picolab.evaluation.peers.protocol import Picture
@@ -89,11 +90,20 @@ def megapixels(image: TestImage) -> float:
 def read(path: Path) -> Picture:
     """RGB of a file; transparent parts as they would show on white."""
     with Image.open(path) as image:
-        if "A" in image.getbands() or "transparency" in image.info:
-            layers = image.convert("RGBA")
-            white = Image.new("RGBA", layers.size, "white")
-            return np.array(Image.alpha_composite(white, layers).convert("RGB"))
-        return np.array(image.convert("RGB"))
+        return _rgb_on_white(image)
+
+
+def rgb_on_white(pixels: NDArray[np.uint8]) -> Picture:
+    """RGB of `[H, W]` or `[H, W, 2 to 4]`; transparent parts as they would show on white."""
+    return _rgb_on_white(Image.fromarray(pixels))
+
+
+def _rgb_on_white(image: Image.Image) -> Picture:
+    if "A" in image.getbands() or "transparency" in image.info:
+        layers = image.convert("RGBA")
+        white = Image.new("RGBA", layers.size, "white")
+        return np.array(Image.alpha_composite(white, layers).convert("RGB"))
+    return np.array(image.convert("RGB"))
 
 
 def fingerprint(image: Picture) -> str:
