@@ -15,10 +15,10 @@ import statistics
 import time
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from torch import nn
 
+from picocodec.codec.runtime import ort
 from picolab.export import to_onnx_bytes
 from picolab.networks.layers import ConvScale, ConvScale311, HaarDown, HaarUp, fold
 

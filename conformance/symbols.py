@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from cases import digest
 from numpy.typing import NDArray
 
 from picocodec.codec import scale_decoder
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.networks import Model
+from picocodec.codec.runtime import ort
 from picocodec.codec.scale_decoder import Z_LIMIT, level_bin
 from picocodec.codec.tiles import layout
 from picocodec.format import container

@@ -5,10 +5,12 @@ python fuzz/corpus.py        # needs the lab extra, for the model
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
@@ -52,7 +54,28 @@ def files() -> dict[str, bytes]:
         realism=128,
         chunks=[(b"next", b"unknown")],
     )
+    both = pictures()["two-tiles"].rgb
+    own = container.tile_data(header, data, 0, header.tile_offset(0))
+    for name, mode, tiles in (
+        ("webp-tile", container.MODE_WEBP, [own, webp(both[:, 504:])]),
+        ("webp-block", container.MODE_WEBP_BLOCK, [webp(both), b""]),
+    ):
+        first = mode if mode in container.JOINED else container.MODE_LEARNED
+        found[name] = container.write(
+            width=header.width,
+            height=header.height,
+            level=300,
+            model=header.model,
+            tiles=tiles,
+            tile_modes=[(first, 300), (mode, 300)],
+        )
     return found
+
+
+def webp(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", lossless=True)
+    return out.getvalue()
 
 
 def payloads() -> dict[str, bytes]:

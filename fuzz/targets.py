@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from repair import repaired
 
@@ -23,6 +24,7 @@ from picocodec.codec.networks import MODEL_PATH_VARIABLE, load_model
 from picocodec.errors import CorruptTile, PicoError
 from picocodec.format import container
 from picocodec.format.entropy import ESCAPE_BITS, SymbolCoder
+from picocodec.format.rans import ConstrictionCoder, PythonCoder
 from picocodec.writers import open_writer
 
 BUILD = Path(__file__).parent.parent / "build" / "fuzz"
@@ -67,27 +69,40 @@ def container_target(data: bytes) -> None:
 
 
 def entropy_target(data: bytes) -> None:
-    """Symbols from any payload: bounded integers, and no two payloads for the same symbols."""
+    """Symbols from any payload: bounded integers, the same by both engines, and no two payloads
+    for the same symbols."""
     if len(data) < 2:
         return
     count = data[0]
     indices = np.frombuffer(data[1 : 1 + count], np.uint8) % 64
     payload = data[1 + count :]
-    coder = _coder()
+    coders = _coders()
     for whole in {payload, payload[: len(payload) & ~3]}:
-        try:
-            reader = coder.reader(whole)
-            first = reader.read(indices)
-            second = reader.read(indices[::-1])
-            radii = [coder._radii[i] for i in indices]
-            limit = max(radii, default=0) + (1 << ESCAPE_BITS)
-            assert np.abs(first).max(initial=0) <= limit >= np.abs(second).max(initial=0)
-            assert not first[indices < coder.skip_below].any()
-            reader.finish()
-        except CorruptTile:
-            continue
-        again = coder.encode([(first, indices), (second, indices[::-1])])
-        assert again == whole, "two payloads for the same symbols"
+        groups, error = _read(coders[0], whole, indices)
+        assert all(_read(coder, whole, indices) == (groups, error) for coder in coders[1:])
+        limit = max((coders[0]._radii[i] for i in indices), default=0) + (1 << ESCAPE_BITS)
+        symbols = [np.array(group, np.int32) for group in groups]
+        assert all(np.abs(group).max(initial=0) <= limit for group in symbols)
+        assert not any(group[indices < coders[0].skip_below].any() for group in symbols[:1])
+        if not error:
+            for coder in coders:
+                again = coder.encode([(symbols[0], indices), (symbols[1], indices[::-1])])
+                assert again == whole, "two payloads for the same symbols"
+
+
+def _read(
+    coder: SymbolCoder, payload: bytes, indices: NDArray[np.uint8]
+) -> tuple[list[list[int]], str]:
+    """Two groups, or those before what is wrong, and what that is."""
+    groups = []
+    try:
+        reader = coder.reader(payload)
+        for at in (indices, indices[::-1]):
+            groups.append(reader.read(at).tolist())
+        reader.finish()
+    except CorruptTile as error:
+        return groups, str(error)
+    return groups, ""
 
 
 def decoder_target(data: bytes) -> None:
@@ -127,5 +142,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 @cache
-def _coder() -> SymbolCoder:
-    return load_model(MODEL, 1).coder
+def _coders() -> list[SymbolCoder]:
+    """One for each engine."""
+    model = load_model(MODEL, 1)
+    tables = np.split(model._tables["tables"], np.cumsum(model._tables["table_lengths"])[:-1])
+    return [SymbolCoder(tables, model.skip_below, e) for e in (ConstrictionCoder, PythonCoder)]

