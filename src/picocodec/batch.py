@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -171,6 +167,7 @@ def _several(
     # Here, since few need it and all would wait for it.
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _wait_for_parent) as pool:
@@ -236,6 +233,9 @@ def _output(target: str) -> Iterator[BinaryIO]:
     they are on the disk: whatever stops the program, what was there before stays, or nothing."""
     path = os.path.realpath(target)
     if target == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
+        import shutil  # slow to load, as is the next
+        import tempfile
+
         # Neither a stream nor a device can be replaced by a file.
         with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:
             yield cast(BinaryIO, spool)
@@ -243,7 +243,7 @@ def _output(target: str) -> Iterator[BinaryIO]:
             with open(1 if target == STREAM else path, "wb", closefd=target != STREAM) as out:
                 shutil.copyfileobj(spool, out)
         return
-    temporary = os.path.join(os.path.dirname(path), f".pico-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(os.path.dirname(path), f".pico-{os.urandom(8).hex()}.tmp")
     try:
         file = open(temporary, "x+b")
     except OSError as error:

@@ -130,9 +130,9 @@ def test_a_full_device_is_told(
 def test_the_temporary_file_is_new(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link that someone left under its name is not followed."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("secrets.token_hex", lambda n: "known")
+    monkeypatch.setattr("os.urandom", lambda n: b"known")
     (folder / "victim").write_bytes(b"untouched")
-    (folder / ".pico-known.tmp").symlink_to("victim")
+    (folder / f".pico-{b'known'.hex()}.tmp").symlink_to("victim")
     assert cli.picoenc(ARGUMENTS["picoenc"]) == 1
     assert (folder / "victim").read_bytes() == b"untouched"
     assert not (folder / "out.pico").exists()

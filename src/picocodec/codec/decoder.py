@@ -107,6 +107,10 @@ def open_picture(
         offset += entry.length
     workers, threads_of_each = share(threads, len(layout))
     model = load_model_for(header.model, threads_of_each)
+    if workers * threads_of_each > 1 and any(
+        header.tiles[i].mode == container.MODE_LEARNED for i in payloads
+    ):
+        model.prepare("synthesis")
     if realism is None:
         realism = model.realism if header.realism is None else header.realism / 255
     return OpenPicture(

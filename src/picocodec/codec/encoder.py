@@ -62,6 +62,8 @@ def _encoder(
     layout = tiles.layout(width, height)
     workers, threads_of_each = share(threads, len(layout))
     networks = load_model(model, threads_of_each)
+    if workers * threads_of_each > 1:
+        networks.prepare("context")
     chunks = chunks_of(picture)
 
     def encode(level: int) -> bytes:

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, WebPImagePlugin, features
+from PIL import Image, features
 
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
@@ -77,6 +77,8 @@ def decode_lossless(stream: bytes, tile: Tile) -> Pixels:
     for noise, `LimitExceeded` where Pillow's limit of pixels is less than half as many."""
     if not features.check("webp"):
         raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
+    from PIL import WebPImagePlugin  # here, since few pictures need it
+
     length, bits = len(stream) + 5, (tile.height - 1) << 14 | tile.width - 1
     end = bytes(length & 1)
     size = length + len(end) + 12

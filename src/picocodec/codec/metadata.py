@@ -10,7 +10,7 @@ from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from picocodec.errors import CorruptChunk, PicoError, UnsupportedImage, tolerate
 from picocodec.format import container
@@ -80,6 +80,8 @@ def read_alpha(header: Header, png: bytes) -> NDArray[np.uint8]:
     """The alpha channel `[H, W]` from the data of its chunk; raises `CorruptChunk`."""
     if not _is_plain_png(png, header):
         raise CorruptChunk("the alpha chunk is not a plain gray PNG file of the picture's size")
+    from PIL import PngImagePlugin  # here, since few pictures need it
+
     try:
         # Not `Image.open`: the limit of pixels in force is that of the picture, not Pillow's.
         with PngImagePlugin.PngImageFile(io.BytesIO(png)) as image:

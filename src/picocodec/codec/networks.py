@@ -20,10 +20,10 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock, Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -111,6 +111,7 @@ class Model:
             if str(self.identity) != folder.name:
                 raise ValueError(f"it describes {self.identity}, not {folder.name}")
         self._sessions: dict[str, ort.InferenceSession] = {}
+        self._session_locks = {name: Lock() for name in FILES}
         self._lock = RLock()
 
     def _read(self, name: str) -> bytes:
@@ -120,8 +121,17 @@ class Model:
             raise ValueError("it is not the file that model.toml names")
         return data
 
+    def prepare(self, name: str) -> None:
+        """Begin to load a network in a thread of its own, beside what comes before its use."""
+
+        def load() -> None:
+            with suppress(PicoError, MemoryError):  # whoever uses it will hear of that
+                self._session(name)
+
+        Thread(target=load).start()
+
     def _session(self, name: str) -> ort.InferenceSession:
-        with self._lock:
+        with self._session_locks[f"{name}.onnx"]:
             if name not in self._sessions:
                 self._sessions[name] = self._load_session(f"{name}.onnx")
             return self._sessions[name]
