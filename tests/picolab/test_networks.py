@@ -22,6 +22,22 @@ def test_shapes_and_rates_of_a_training_pass() -> None:
     assert (coded.bits_y > 0).all() and (coded.bits_z > 0).all()
 
 
+def test_hard_rates_are_those_of_rounded_symbols() -> None:
+    codec = tiny_codec().eval()
+    x, level = torch.rand(1, 3, 64, 64), torch.tensor([0.5])
+    with torch.no_grad():
+        noisy = [codec(x, level).bits_y for _ in range(2)]
+        hard = [codec(x, level, hard=True) for _ in range(2)]
+        y, z = codec.analysis(x, level)
+        prior = codec.context_decoder(z.round(), level)
+        coded = torch.ones_like(y)
+        _, symbols, _ = codec.context_model(prior, y, coded, level, encode=True)
+        bits = symbol_bits(symbols, hard[0].scale_index).sum((1, 2, 3))
+    assert noisy[0] != noisy[1]
+    assert torch.equal(hard[0].bits_y, bits) and torch.equal(hard[0].bits_y, hard[1].bits_y)
+    assert torch.equal(hard[0].bits_z, hard[1].bits_z)
+
+
 def test_every_parameter_learns() -> None:
     codec = tiny_codec()
     coded = codec(torch.rand(2, 3, 128, 128), torch.tensor([0.3, 0.7]), torch.ones(2))

@@ -352,22 +352,31 @@ class Codec(nn.Module):
         return clamp_ste(round_ste(index), 0, SCALE_COUNT - 1)
 
     def forward(
-        self, x: Tensor, level: Tensor, realism: Tensor | None = None, skip_below: int = 0
+        self,
+        x: Tensor,
+        level: Tensor,
+        realism: Tensor | None = None,
+        skip_below: int = 0,
+        hard: bool = False,
     ) -> Coded:
         """One training pass: additive noise for the rate, rounding for the reconstruction.
 
         `level` and `realism` `[B]` (None: 0, the closest pixels) are in [0, 1]. Elements
-        whose scale index is below `skip_below` cost nothing and are not coded.
+        whose scale index is below `skip_below` cost nothing and are not coded. With `hard` the rate
+        is that of the rounded symbols too, as in files; what rounds to zero then learns
+        nothing from it.
         """
         y, z = self.analysis(x, level)
         y, z = y.float(), z.float()
         z_hat = round_ste(z)
-        bits_z = symbol_bits(noisy(z), self.z_scale_index(level)[:, :, None, None])
+        bits_z = symbol_bits(
+            z_hat if hard else noisy(z), self.z_scale_index(level)[:, :, None, None]
+        )
         scale_index = self.scale_decoder(z_hat, level)
         coded = (scale_index >= skip_below).to(y.dtype)
         prior = self.context_decoder(z_hat, level)
-        t, _, y_hat = self.context_model(prior, y, coded, level, encode=True)
-        bits_y = symbol_bits(noisy(t), scale_index) * coded
+        t, symbols, y_hat = self.context_model(prior, y, coded, level, encode=True)
+        bits_y = symbol_bits(symbols if hard else noisy(t), scale_index) * coded
         realism = torch.zeros_like(level) if realism is None else realism
         picture = self.synthesis(y_hat, level, realism).float()
         return Coded(picture, y_hat, bits_y.sum((1, 2, 3)), bits_z.sum((1, 2, 3)), scale_index)

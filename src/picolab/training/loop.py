@@ -265,7 +265,9 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         with self._autocast():
-            coded = self.step_module(x, level, realism, skip_below=self.recipe.skip_below)
+            coded = self.step_module(
+                x, level, realism, skip_below=self.recipe.skip_below, hard=phase.hard
+            )
         pixels = phase.crop**2
         bpp_y, bpp_z = coded.bits_y / pixels, coded.bits_z / pixels
         mse = (coded.picture - x).square().mean((1, 2, 3))
@@ -301,7 +303,8 @@ class _Run:
 
     @torch.no_grad()
     def validate(self, writer: Any) -> dict[str, float]:
-        """Estimated bpp and PSNR of the averaged weights on held-out tiles, by level."""
+        """Estimated bpp of rounded symbols and PSNR of the averaged weights on held-out tiles, by
+        level."""
         if self.rank > 0:
             return {}
         trained = {k: v.clone() for k, v in self.codec.state_dict().items()}
@@ -315,7 +318,7 @@ class _Run:
             for x in validation_tiles(self.validation, 4 if self.options.dry_run else 24):
                 level = torch.full((1,), value, device=x.device)
                 with self._autocast():
-                    coded = self.codec(x, level, skip_below=self.recipe.skip_below)
+                    coded = self.codec(x, level, skip_below=self.recipe.skip_below, hard=True)
                 mse = (coded.picture.clamp(0, 1) - x).square().mean((1, 2, 3))
                 bits = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
                 bpp.append(bits.item())

@@ -21,6 +21,7 @@ class Phase:
     batch: int  # over all processes
     learning_rate: float
     final_learning_rate: float
+    hard: bool = False  # the rate of rounded symbols, not of noisy ones
 
     def __post_init__(self) -> None:
         if self.crop % 64 or not 64 <= self.crop <= 512:
