@@ -63,6 +63,26 @@ def test_bd_rates_against_the_anchor(run):
     assert "usable points" in rows["png", "jpeg-420", "psnr"]["reason"]
 
 
+def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
+    facts = {
+        "kinds": {"set/a": "natural", "set/b": "natural"},
+        "codecs": {"half": {}, "whole": {}},
+        "metrics": {},
+        "set_metrics": ["fd_lite0"],
+        "anchor": "whole",
+        "bpp_range": [0.1, 0.6],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    lines = ["kind,codec,rate,images,bpp,bpp_se,patches,fd_lite0"]
+    for codec, factor in (("half", 0.5), ("whole", 1)):
+        for bpp, distance in ((0.08, 40), (0.2, 17), (0.4, 6), (0.8, 1)):
+            lines.append(f"all,{codec},{bpp},2,{factor * bpp},0,1200,{distance}")
+    (tmp_path / "summary.csv").write_text("\n".join(lines) + "\n")
+    found = Run(tmp_path).compare("half", "whole", "fd_lite0").summary
+    assert found.percent == pytest.approx(-50) and found.images == 1
+    assert found.bpp == pytest.approx((0.1, 0.6))
+
+
 def test_the_report_tells_versions_settings_and_what_is_left_out(run):
     text = (run.folder / "results.md").read_text()
     assert "PIL.Image.save(format='WEBP', quality={rate}, method=6, use_sharp_yuv=True)" in text

@@ -14,7 +14,8 @@ BD-rate: bytes more (+) or fewer (-) than the anchor at equal quality, per pictu
 over pictures with its 95 % bootstrap interval over pictures. PCHIP over the log of the rate;
 points that take more bytes for less quality are dropped; MS-SSIM in decibels; nothing is
 extrapolated. "refused" counts pictures where the curves have too little in common. Sizes are those
-of whole files."""
+of whole files. Distances between sets (FD, KID, MMD) have one curve, over the mean bits per pixel
+of the set, and no interval."""
 
 
 def write_bd_rates(run: Run) -> None:

@@ -92,25 +92,8 @@ def evaluate(
     cannot run.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    work = [Job(image, codec, rate) for image in images for codec in codecs for rate in codec.rates]
-    setup = (out_dir / "cache", tuple(metrics))
-    for name in metrics:
-        if name in SET_METRICS:
-            check(name)
+    outcomes = measure_all(images, codecs, metrics, out_dir / "cache", jobs)
     measured = {name: METRICS[name]() for name in metrics if name in METRICS}
-    outcomes = []
-    bar = tqdm(total=len(work), unit="file", smoothing=0.02, disable=None, desc="evaluate")
-    with bar:
-        for outcome in _work(work, setup, jobs):
-            for stage, message in outcome.failures.items():
-                bar.write(
-                    f"{outcome.codec} at {outcome.rate:g} on {outcome.image}: {stage}: {message}",
-                    file=sys.stderr,
-                )
-            outcomes.append(outcome)
-            bar.update()
-    order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
-    outcomes.sort(key=lambda outcome: order[outcome.image, outcome.codec, outcome.rate])
     kinds = {image.name: image.kind for image in images}
     facts = {
         "images": {image.name: str(image.path) for image in images},
@@ -129,6 +112,35 @@ def evaluate(
     _write_results(out_dir, outcomes, list(measured))
     _write_summary(out_dir, outcomes, codecs, list(measured), metrics, kinds)
     return outcomes
+
+
+def measure_all(
+    images: Sequence[TestImage],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+    cache: Path,
+    jobs: int = 1,
+) -> list[Outcome]:
+    """What came of every picture, codec and rate, in this order, with `cache` as for `evaluate`.
+
+    Features for metrics of sets are only stored.
+    """
+    work = [Job(image, codec, rate) for image in images for codec in codecs for rate in codec.rates]
+    for name in metrics:
+        check(name)
+    outcomes = []
+    bar = tqdm(total=len(work), unit="file", smoothing=0.02, disable=None, desc="evaluate")
+    with bar:
+        for outcome in _work(work, (cache, tuple(metrics)), jobs):
+            for stage, message in outcome.failures.items():
+                bar.write(
+                    f"{outcome.codec} at {outcome.rate:g} on {outcome.image}: {stage}: {message}",
+                    file=sys.stderr,
+                )
+            outcomes.append(outcome)
+            bar.update()
+    order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
+    return sorted(outcomes, key=lambda o: order[o.image, o.codec, o.rate])
 
 
 def groups(kinds: Mapping[str, str]) -> list[str]:
