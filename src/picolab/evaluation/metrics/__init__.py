@@ -11,6 +11,7 @@ from picolab.evaluation.metrics.local import BorderLow, TextMAE
 from picolab.evaluation.metrics.perceptual import Perceptual
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
 from picolab.evaluation.metrics.protocol import Metric, Missing
+from picolab.evaluation.metrics.reading import OCRError
 
 __all__ = ["DEFAULT", "LEFT_OUT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
 
@@ -24,6 +25,7 @@ METRICS: dict[str, Callable[[], Metric]] = {
     "ssimulacra2": SSIMULACRA2,
     "butteraugli_3norm": Butteraugli,
     "text_mae": TextMAE,
+    "ocr_error": OCRError,
     "border_low": BorderLow,
 }
 # Of whole sets of pictures, by the titles of the tables; lower is better in all.
