@@ -210,6 +210,9 @@ def test_weights_of_the_adversary_and_of_the_mse() -> None:
     assert [weights.gan_at(s) for s in (0, 100, 125, 150, 900)] == [0, 0, 0.25, 0.5, 0.5]
     shares = weights.mse_share(torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(shares, torch.tensor([1.0, 0.7, 0.4]))
+    weights = LossWeights(lpips_alex=1.0, growth=0.5)
+    grown = weights.at_slope(torch.tensor([25.0, 100.0, 400.0]), torch.tensor([100.0]))
+    torch.testing.assert_close(grown, torch.tensor([0.5, 1.0, 2.0]))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ class LossWeights:
     tiling: float = 0.0
     text: float = 0.0
     gan: float = 0.0
+    # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
+    # the slopes to this power: more of them at low levels costs rate there that few bits have.
+    growth: float = 0.0
     mse_at_realism: float = 0.5  # the part of the MSE's weight that is left at realism 1
     # Shares of samples that are decoded for the closest pixels, and for the most texture; the
     # rest is spread evenly between.
@@ -63,6 +66,10 @@ class LossWeights:
         """The weight of the adversary at a step."""
         return self.gan * min(max((step - self.gan_start) / max(self.gan_ramp, 1), 0.0), 1.0)
 
+    def at_slope(self, slope: Tensor, middle: Tensor) -> Tensor:
+        """What multiplies the perceptual weights at each sample's slope; 1 at the `middle` one."""
+        return (slope / middle) ** self.growth
+
     def mse_share(self, realism: Tensor) -> Tensor:
         """The part of the MSE's weight that is left at each sample's realism."""
         return 1 - (1 - self.mse_at_realism) * realism
@@ -82,12 +89,12 @@ class Objective(nn.Module):
                 network.trunk.bf16 = bf16
 
     def forward(
-        self, x: Tensor, picture: Tensor, mask: Tensor, realism: Tensor, place: Tensor
+        self, x: Tensor, picture: Tensor, mask: Tensor, share: Tensor, place: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum `[B]`, and the mean of each loss as it is, for the log.
 
-        `mask` `[B, 1, H, W]` is the presence of text, `realism` `[B]`; `place` `[2]` in [0, 1) says
-        where the perceptual networks look.
+        `mask` `[B, 1, H, W]` is the presence of text; `share` `[B]` multiplies the weights of the
+        perceptual networks, and `place` `[2]` in [0, 1) says where they look.
         """
         w = self.weights
         total = torch.zeros(len(x), device=x.device)
@@ -105,14 +112,14 @@ class Objective(nn.Module):
             total = total + w.text * value
             parts["text"] = value.detach().mean()
         if w.perceptual:
-            total = total + self._perceptual(x, picture, realism, place, parts)
+            total = total + self._perceptual(x, picture, share, place, parts)
         return total, parts
 
     def _perceptual(
-        self, x: Tensor, picture: Tensor, realism: Tensor, place: Tensor, parts: dict[str, Tensor]
+        self, x: Tensor, picture: Tensor, share: Tensor, place: Tensor, parts: dict[str, Tensor]
     ) -> Tensor:
         total = torch.zeros(len(x), device=x.device)
-        chosen = realism.nonzero().flatten()
+        chosen = share.nonzero().flatten()
         # Levels and realism are in random order, so that the first samples stand for all.
         few = chosen[: self.weights.perceptual_batch or None]
         # AlexNet's first stride is 4: were it always at the same place in the codec's blocks of
@@ -125,7 +132,7 @@ class Objective(nn.Module):
                 value = judge(
                     window(x[seen], side, place), window(picture[seen], side, place), parts
                 )
-                value = realism[seen] * value * (len(chosen) / len(seen))
+                value = share[seen] * value * (len(chosen) / len(seen))
                 total = total.index_add(0, seen, value)
         return total
 

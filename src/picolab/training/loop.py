@@ -273,7 +273,9 @@ class _Run:
         mse = (coded.picture - x).square().mean((1, 2, 3))
         slope = self.codec.slope(level)
         rate_distortion = bpp_y + bpp_z + losses.mse_share(realism) * slope * mse
-        more, parts = self.objective(x, coded.picture, mask, realism, place)
+        middle = self.codec.slope(torch.full_like(level[:1], 0.5))
+        share = realism * losses.at_slope(slope, middle)
+        more, parts = self.objective(x, coded.picture, mask, share, place)
         loss = (slope**-LEVEL_BALANCE * rate_distortion + more).mean()
         if self.adversary and (weight := losses.gan_at(at)) > 0:
             chosen = realism.nonzero().flatten()
