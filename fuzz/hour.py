@@ -3,25 +3,28 @@
     python fuzz/corpus.py        # once
     python fuzz/hour.py [--minutes 60]
 
-The turns are short, and what a target found in one is where its next begins, so that an hour cut
-short has fuzzed everything in proportion. Linux only. The exit code is 1 if there are findings.
+Stopped at any time, it goes on where it was when it is started again, with what it had found
+(build/fuzz/hour.json) and the corpus that had grown. Linux only. The exit code is 1 if there are
+findings.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SHARES = {"container": 2, "entropy": 3, "decoder": 5, "pillow": 2}
-TURNS = 4
-ROOT = Path(__file__).parent
+TURN = 30.0  # CPU seconds of one share
+BUILD = Path(__file__).parent.parent / "build" / "fuzz"
+STATE = BUILD / "hour.json"
 
 
 @dataclass
@@ -37,14 +40,14 @@ class Tally:
         """What one turn printed."""
         edges = [int(n) for n in re.findall(r" cov: (\d+)", log)]
         self.seconds += seconds
-        self.executions += number(r"number_of_executed_units: +(\d+)", log)
-        self.memory = max(self.memory, number(r"peak_rss_mb: +(\d+)", log))
+        self.executions += _number(r"number_of_executed_units: +(\d+)", log)
+        self.memory = max(self.memory, _number(r"peak_rss_mb: +(\d+)", log))
         self.first = self.first or edges[0]
         self.last = max(self.last, edges[-1])
         self.findings += failed
 
 
-def number(pattern: str, log: str) -> int:
+def _number(pattern: str, log: str) -> int:
     found = re.search(pattern, log)
     if found is None:
         raise SystemExit(f"the fuzzer did not say {pattern!r}; it said: {log[-2000:]}")
@@ -59,8 +62,9 @@ def cpu_seconds(pid: int) -> float:
 
 def turn(target: str, seconds: float) -> tuple[str, float, bool]:
     """Fuzz for some CPU seconds: what was printed, the seconds used, whether there is a finding."""
-    command = [sys.executable, str(ROOT / "run.py"), target, "-print_final_stats=1"]
-    log = ROOT.parent / "build" / "fuzz" / f"{target}.log"
+    script = Path(__file__).parent / "run.py"
+    command = [sys.executable, str(script), target, "-print_final_stats=1"]
+    log = BUILD / f"{target}.log"
     used = 0.0
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -72,21 +76,28 @@ def turn(target: str, seconds: float) -> tuple[str, float, bool]:
     return log.read_text(), used, process.returncode != 0
 
 
+def table(tallies: dict[str, Tally]) -> str:
+    lines = ["| target | executions | CPU seconds | edges covered at the start | at the end"
+             " | peak, MiB | findings |", "| --- " * 7 + "|"]  # fmt: skip
+    lines += [
+        f"| {name} | {t.executions} | {t.seconds:.0f} | {t.first} | {t.last} | {t.memory} "
+        f"| {t.findings} |"
+        for name, t in tallies.items()
+    ]
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--minutes", type=float, default=60)
     args = parser.parse_args()
-    part = args.minutes * 60 / sum(SHARES.values()) / TURNS
-    tallies = {target: Tally() for target in SHARES}
-    for _ in range(TURNS):
-        for target, share in SHARES.items():
-            tallies[target].add(*turn(target, share * part))
-        print("| target | executions | CPU seconds | edges covered at the start | at the end"
-              " | peak, MiB | findings |")  # fmt: skip
-        print("| --- " * 7 + "|")
-        for name, t in tallies.items():
-            print(f"| {name} | {t.executions} | {t.seconds:.0f} | {t.first} | {t.last}"
-                  f" | {t.memory} | {t.findings} |", flush=True)  # fmt: skip
+    known = json.loads(STATE.read_text()) if STATE.exists() else {}
+    tallies = {target: Tally(**known.get(target, {})) for target in SHARES}
+    while sum(t.seconds for t in tallies.values()) < args.minutes * 60:
+        target = min(SHARES, key=lambda name: tallies[name].seconds / SHARES[name])
+        tallies[target].add(*turn(target, TURN * SHARES[target]))
+        STATE.write_text(json.dumps({name: asdict(t) for name, t in tallies.items()}))
+        print(table(tallies), flush=True)
     return 1 if any(t.findings for t in tallies.values()) else 0
 
 
