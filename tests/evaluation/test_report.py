@@ -49,6 +49,19 @@ def run(tmp_path_factory, photo) -> Run:
     return Run(folder / "out")
 
 
+def test_rates_may_be_chosen(tmp_path, photo, capsys):
+    Image.fromarray(photo(32, 40)).save(tmp_path / "a.png")
+    words = ("evaluate", str(tmp_path / "a.png"), "--codecs", "jpeg-420,webp", "--metrics", "psnr")
+    words += ("-j", "1", "--no-page", "-o", str(tmp_path / "out"))
+    assert picolab(*words, "--rates", "webp=2,60") == 0
+    facts = Run(tmp_path / "out").facts["codecs"]
+    assert facts["webp"]["rates"] == [2, 60] and len(facts["jpeg-420"]["rates"]) == 6
+    with pytest.raises(ValueError, match="avif: not among"):
+        picolab(*words, "--rates", "avif=1")
+    with pytest.raises(SystemExit):
+        picolab(*words, "--rates", "webp=low")
+
+
 def test_bd_rates_against_the_anchor(run):
     with open(run.folder / "bd_rate.csv", newline="") as file:
         rows = {

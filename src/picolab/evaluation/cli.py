@@ -33,6 +33,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help=f"comma-separated, or all; of {', '.join(peers.CODECS)}; "
         f"default: {','.join(peers.DEFAULT)}",
     )
+    evaluate.add_argument(
+        "--rates",
+        type=_rates,
+        action="append",
+        default=[],
+        metavar="CODEC=R,R,...",
+        help="other rates of a codec than its usual ones, from few bytes to many; for several "
+        "codecs, give it several times",
+    )
     known = [*metric_list.METRICS, *metric_list.SET_METRICS]
     evaluate.add_argument(
         "--metrics",
@@ -83,6 +92,11 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise ValueError(f"no picture of at most {args.max_megapixels:g} megapixels")
     names = list(peers.CODECS) if args.codecs == ["all"] else args.codecs or peers.DEFAULT
     codecs, left_out = peers.load(names)
+    rates = dict(args.rates)
+    for codec in codecs:
+        codec.rates = rates.pop(codec.name, codec.rates)
+    if rates:
+        raise ValueError(f"--rates of {', '.join(rates)}: not among the codecs of this run")
     metrics, missing = _metrics(args.metrics)
     left_out |= metric_list.LEFT_OUT | missing
     left_out |= {
@@ -153,6 +167,14 @@ def _metrics(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _rates(text: str) -> tuple[str, tuple[float, ...]]:
+    codec, _, rates = text.partition("=")
+    try:
+        return codec, tuple(float(rate) for rate in rates.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: write it like webp=1,20,60") from None
 
 
 def _range(text: str) -> tuple[float, float]:
