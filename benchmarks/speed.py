@@ -8,7 +8,8 @@ memory (Linux) is that of a fresh process that does one thing, its result includ
 held before, the photo or the file included.
 
 With --growth, the photo is repeated into PPM files of so many megapixels, which `picoenc` and
-`picodec` turn into .pico and back into PNG: seconds a megapixel, and the peak of a whole process.
+`picodec` turn into .pico and back into PNG: seconds of all cores a megapixel, which a busy machine
+changes little, and the peak of a whole process.
 """
 
 from __future__ import annotations
@@ -147,17 +148,16 @@ def growth(rgb: Pixels, megapixels: list[float], quality: float, threads: int) -
                 ("picodec", names[1:], []),
             ):
                 code = f"import sys; from picocodec.cli import {command}; sys.exit({command}())"
-                start = time.perf_counter()
                 arguments = [sys.executable, "-c", code, *pair, *common, *more]
                 process = subprocess.Popen(arguments)
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
                 if process.returncode:
                     raise SystemExit(f"{command} failed")
-                seconds.append((time.perf_counter() - start) / target)
+                seconds.append((usage.ru_utime + usage.ru_stime) / target)
                 peaks.append(usage.ru_maxrss * 1024 / 1e6)
             print(
-                f"| {target:g} | {os.path.getsize(names[1])} | {seconds[0]:.2f} | {seconds[1]:.2f} "
+                f"| {target:g} | {os.path.getsize(names[1])} | {seconds[0]:.3f} | {seconds[1]:.3f} "
                 f"| {peaks[0]:.0f} | {peaks[1]:.0f} |",
                 flush=True,
             )

@@ -18,6 +18,7 @@ from picocodec.image import Pixels
 MARGIN = 4
 Y_STEP = 16  # pixels to one position of y
 Z_STEP = 64  # pixels to one position of z
+_AT_ONCE = 32  # rows that become pixels together, since so many stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,13 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
 
 def own(canvas: NDArray[np.float32], tile: Tile) -> NDArray[np.uint8]:
     """The pixels `[h, w, 3]` of what a tile owns of its decoded canvas `[1, 3, H, W]`."""
-    values = canvas[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
-    values = np.fmax(values, np.float32(0))  # what is not a number becomes black
-    np.minimum(values, np.float32(1), out=values)
-    values *= np.float32(255)
-    return np.ascontiguousarray(np.rint(values, out=values).astype(np.uint8).transpose(1, 2, 0))
+    inner = canvas[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
+    pixels = np.empty((tile.height, tile.width, 3), np.uint8)
+    for top in range(0, tile.height, _AT_ONCE):
+        values = np.fmax(inner[:, top : top + _AT_ONCE], 0)  # what is not a number becomes black
+        np.minimum(values, 1, out=values)
+        values *= 255
+        np.rint(values, out=values)
+        for channel, plane in enumerate(values.astype(np.uint8)):
+            pixels[top : top + _AT_ONCE, :, channel] = plane
+    return pixels
