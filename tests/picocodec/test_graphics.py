@@ -6,11 +6,19 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageFilter, features
 from tiny import drawing, photo
 
 import picocodec
-from picocodec.codec.graphics import decode_lossless, encode_lossless, is_flat, stream_of
+from picocodec.codec.graphics import (
+    bands,
+    decode_lossless,
+    encode_lossless,
+    in_fewer_colours,
+    is_flat,
+    posterised,
+    stream_of,
+)
 from picocodec.codec.tiles import Tile, block, block_of, layout
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
@@ -22,13 +30,42 @@ def modes(data: bytes) -> list[int]:
     return [tile.mode for tile in container.read_header(data).tiles]
 
 
-@pytest.mark.parametrize("quality", [20, 50, 90])
-def test_drawings_are_kept_without_loss(quality: float) -> None:
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(np.square(a.astype(float) - b).mean(), 1e-9)))
+
+
+def test_drawings_are_kept_without_loss() -> None:
     pixels = drawing(200, 300)
-    data = picocodec.encode(pixels, quality)
+    data = picocodec.encode(pixels, 95)
     assert modes(data) == [container.MODE_LOSSLESS]
     assert np.array_equal(picocodec.decode(data), pixels)
     assert len(data) == container.read_header(data).size + len(encode_lossless(pixels))
+
+
+def test_or_in_few_colours_where_that_saves_much() -> None:
+    pixels = drawing(200, 300)
+    data = picocodec.encode(pixels, 20)
+    decoded = picocodec.decode(data)
+    assert modes(data) == [container.MODE_LOSSLESS] and len(np.unique(decoded)) <= 3 * 64
+    assert len(data) < 0.8 * len(encode_lossless(pixels)) and psnr(decoded, pixels) > 32
+    white = (pixels == 255).all(2)
+    assert np.array_equal(decoded[white], pixels[white])  # areas stay what they are
+
+
+def test_the_colours_of_a_palette_are_kept_exactly() -> None:
+    rng = np.random.default_rng(0)
+    palette = rng.integers(0, 256, (16, 3), np.uint8)
+    pixels = palette[rng.integers(0, 16, (40, 50))]
+    assert np.array_equal(in_fewer_colours(pixels, 16), pixels)
+    assert len(np.unique(in_fewer_colours(pixels, 8).reshape(-1, 3), axis=0)) <= 8
+
+
+def test_bands_are_steps_on_slopes_only() -> None:
+    slope = np.repeat(np.arange(240, dtype=np.uint8)[None, :, None], 50, axis=0).repeat(3, axis=2)
+    stairs = slope // 8 * 8
+    assert bands(slope, slope) == 0 and 0.1 < bands(slope, stairs) < 0.13
+    assert bands(stairs, stairs) == 0
+    assert bands(stairs, np.zeros_like(stairs)) == 0
 
 
 def test_a_quick_try_predicts_the_careful_one() -> None:
@@ -45,7 +82,7 @@ def test_photos_are_not_and_their_files_have_no_modes() -> None:
 def test_each_tile_has_its_own_mode() -> None:
     """A page with a photo that begins shortly before the border between two tiles."""
     pixels = np.concatenate([drawing(100, 480), photo(100, 424)], axis=1)
-    data = picocodec.encode(pixels, 60)
+    data = picocodec.encode(pixels, 95)
     assert modes(data) == [container.MODE_LOSSLESS, container.MODE_LEARNED]
     decoded = picocodec.decode(data)
     assert np.array_equal(decoded[:, :504], pixels[:, :504])
@@ -82,7 +119,7 @@ def test_blocks_say_once_what_repeats() -> None:
 
 def test_a_block_with_a_photo_in_it_is_not_joined() -> None:
     pixels = np.concatenate([drawing(90, 1008), photo(90, 504)], axis=1)
-    data = picocodec.encode(pixels, 50)
+    data = picocodec.encode(pixels, 95)
     assert modes(data) == [container.MODE_LOSSLESS, container.MODE_LOSSLESS, 0]
     assert np.array_equal(picocodec.decode(data)[:, :1008], pixels[:, :1008])
 
@@ -102,9 +139,9 @@ def test_blocks_cover_the_picture() -> None:
 
 def test_gray_drawings_stay_gray_and_alpha_is_beside() -> None:
     gray = drawing(90, 90)[:, :, 0]
-    assert np.array_equal(picocodec.decode(picocodec.encode(gray)), gray)
+    assert np.array_equal(picocodec.decode(picocodec.encode(gray, 90)), gray)
     with_alpha = np.dstack([drawing(90, 90), gray])
-    assert np.array_equal(picocodec.decode(picocodec.encode(with_alpha)), with_alpha)
+    assert np.array_equal(picocodec.decode(picocodec.encode(with_alpha, 90)), with_alpha)
 
 
 def test_a_smooth_slope_is_left_to_the_networks() -> None:
@@ -114,6 +151,18 @@ def test_a_smooth_slope_is_left_to_the_networks() -> None:
     pixels = np.repeat(rows, 7, axis=1)
     assert is_flat(pixels)
     assert modes(picocodec.encode(pixels, 0)) == [container.MODE_LEARNED]
+
+
+def test_a_small_photo_in_a_drawing_is_no_posterised_one() -> None:
+    """A palette would serve the page well, and not the photo."""
+    pixels = drawing(400, 500).copy()
+    pixels[300:340, 200:250] = photo(40, 50)
+    decoded = picocodec.decode(picocodec.encode(pixels, 50))
+    assert psnr(decoded[300:340, 200:250], pixels[300:340, 200:250]) > 28
+    reduced = in_fewer_colours(pixels, 16)
+    blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1)))
+    assert posterised(pixels, reduced, blurred)
+    assert not posterised(pixels[:300], reduced[:300], blurred[:300])
 
 
 def lossy(pixels: np.ndarray) -> bytes:

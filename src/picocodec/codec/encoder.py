@@ -11,7 +11,7 @@ import numpy as np
 
 from picocodec.codec import tiles
 from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.graphics import encode_lossless, is_flat, price_of_errors
+from picocodec.codec.graphics import encode_drawn, encode_lossless, is_flat, price_of_errors
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 SYMBOL_LIMIT = 1 << 18
 
 # Times the bytes of the learned coding: sizes must not leap where quality rises a little.
-MOST_FOR_LOSSLESS = 2
+MOST_FOR_DRAWN = 2
 
 
 def encode_picture(
@@ -94,7 +94,7 @@ def _encoder(
 @dataclass(frozen=True)
 class CodedTile:
     """A tile's mode, its data, and its price in bits, errors included; None of a photo's, which
-    is never kept without loss."""
+    is never taken for a drawing."""
 
     mode: int
     data: bytes
@@ -102,21 +102,18 @@ class CodedTile:
 
 
 def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
-    """A tile learned, or lossless if that takes fewer bytes or is worth what it takes."""
+    """A tile learned, or drawn if that has the lower price."""
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-    # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
-    hopeless = 2 * MOST_FOR_LOSSLESS * len(learned)
-    if not is_flat(pixels) or len(encode_lossless(pixels, quick=True)) > hopeless:
+    if not is_flat(pixels):
         return CodedTile(container.MODE_LEARNED, learned, None)
-    lossless = encode_lossless(pixels)
-    if len(lossless) > len(learned):
-        z, symbols = decode_symbols(model, learned, tile, level)
-        decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
-        price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
-        if price <= 8 * len(lossless) or len(lossless) > MOST_FOR_LOSSLESS * len(learned):
-            return CodedTile(container.MODE_LEARNED, learned, price)
-    return CodedTile(container.MODE_LOSSLESS, lossless, 8 * len(lossless))
+    z, symbols = decode_symbols(model, learned, tile, level)
+    decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
+    price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
+    drawn = encode_drawn(pixels, decoded, level, MOST_FOR_DRAWN * len(learned))
+    if drawn and drawn[1] < price:
+        return CodedTile(container.MODE_LOSSLESS, *drawn)
+    return CodedTile(container.MODE_LEARNED, learned, price)
 
 
 def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
@@ -128,13 +125,14 @@ def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
     for first, group in groupby(sorted(range(len(coded)), key=first_of), key=first_of):
         members = list(group)
         prices = [price for i in members if (price := coded[i].price) is not None]
-        lossless = any(coded[i].mode == container.MODE_LOSSLESS for i in members)
-        if len(members) == 1 or not lossless or len(prices) < len(members):
+        drawn_alone = any(coded[i].mode == container.MODE_LOSSLESS for i in members)
+        if len(members) == 1 or not drawn_alone or len(prices) < len(members):
             continue
         b = tiles.block(width, height, *divmod(first, columns))
-        data = encode_lossless(rgb[b.top : b.top + b.height, b.left : b.left + b.width])
+        pixels = rgb[b.top : b.top + b.height, b.left : b.left + b.width]
         least = sum(len(coded[i].data) for i in members)
-        if 8 * len(data) < sum(prices) and len(data) <= MOST_FOR_LOSSLESS * least:
+        data = encode_lossless(pixels)
+        if 8 * len(data) < sum(prices) and len(data) <= MOST_FOR_DRAWN * least:
             for i in members:
                 piece = data if i == first else b""
                 coded[i] = CodedTile(container.MODE_BLOCK, piece, 8 * len(piece))

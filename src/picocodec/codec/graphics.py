@@ -1,5 +1,5 @@
-"""Tiles of screenshots, charts and drawings, kept without loss where that is the better bargain
-(docs/format.md, section 3)."""
+"""Tiles of screenshots, charts and drawings, kept without loss or in few colours where that is the
+better bargain (docs/format.md, section 3)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ from picocodec.format.container import LEVEL_STEPS
 # Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
 # noise leaves a photo far fewer.
 FLAT_SHARE = 0.3
+
+# Numbers of colours that are tried, and what of the price of all of them the fewer must save at
+# least: pixels as they are have a worth of their own.
+PALETTES = 64, 16
+LEAST_SAVED = 0.2
+
+# Of all pixels, for each colour of a palette, those between which it may make a step where there
+# was a slope: more are bands that show, and the fewer the colours the higher are the steps.
+MOST_BANDS = 0.0003
+
+# How the squared error of fewer colours may compare with the learned coding's in a square of 16x16
+# pixels, or what it may be anyhow (30 dB): a small photo in a page has few pixels, but shows.
+MOST_IN_A_SQUARE = 1.5, 0.001
+SQUARE = 16
+
+# In thousandths, the level from which on pixels are asked for as they are.
+EXACT_LEVEL = 900
 
 # What a mean squared error of 1 (of values 0 to 1) is worth in bits a pixel at levels 0 and 1,
 # log-linear between: the bargain that models are trained for.
@@ -44,6 +61,83 @@ def price_of_errors(pixels: Pixels, decoded: Pixels, level: int) -> float:
     worth = low * (high / low) ** (level / LEVEL_STEPS)
     squares = np.square((pixels.astype(np.float32) - decoded) / 255).mean(2)
     return float(worth * squares.sum())
+
+
+def encode_drawn(
+    pixels: Pixels, learned: Pixels, level: int, most: int
+) -> tuple[bytes, float] | None:
+    """A lossless WebP stream of a tile's pixels, as they are or in fewer colours, and its price in
+    bits, errors included: the lowest that takes at most `most` bytes, if any does. `learned` is
+    what the learned coding makes of them."""
+    best: tuple[bytes, float] | None = None
+    limit = np.inf
+    # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
+    if len(encode_lossless(pixels, quick=True)) <= 2 * most:
+        data = encode_lossless(pixels)
+        if len(data) <= most:
+            best = data, 8 * len(data)
+            limit = (1 - LEAST_SAVED) * best[1]
+    for colours in PALETTES if level < EXACT_LEVEL else ():
+        reduced = in_fewer_colours(pixels, colours)
+        errors = price_of_errors(pixels, reduced, level)
+        if (
+            errors >= limit
+            or posterised(pixels, reduced, learned)
+            or bands(pixels, reduced) > MOST_BANDS * colours
+        ):
+            break
+        data = encode_lossless(reduced)
+        price = 8 * len(data) + errors
+        if len(data) <= most and price < limit:
+            best, limit = (data, price), price
+    return best
+
+
+def in_fewer_colours(pixels: Pixels, colours: int) -> Pixels:
+    """Pixels `[h, w, 3]` in at most so many colours: by median cut and k-means, each then the
+    mean of what it stands for, or the colour that most of that has, so that areas stay exact."""
+    quantised = Image.fromarray(pixels).quantize(
+        colours, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE
+    )
+    labels = np.asarray(quantised)
+    r, g, b = (pixels[:, :, c].astype(np.uint32) for c in range(3))
+    pairs, counts = np.unique(
+        labels.astype(np.uint32) << 24 | r << 16 | g << 8 | b, return_counts=True
+    )
+    label = pairs >> 24
+    colour = np.stack([pairs >> 16 & 255, pairs >> 8 & 255, pairs & 255], axis=1)
+    total = np.bincount(label, counts)
+    sums = [np.bincount(label, counts * colour[:, c]) for c in range(3)]
+    palette = np.rint(np.stack(sums, axis=1) / np.maximum(total, 1)[:, None]).astype(np.uint8)
+    most = 2 * counts >= total[label]
+    palette[label[most]] = colour[most]
+    return palette[labels]
+
+
+def posterised(pixels: Pixels, reduced: Pixels, learned: Pixels) -> bool:
+    """Whether some part of a picture suffers from fewer colours, and less from the networks."""
+    ours, theirs = (
+        np.square((pixels.astype(np.float32) - p) / 255).mean(2) for p in (reduced, learned)
+    )
+    for axis in (0, 1):
+        starts = range(0, pixels.shape[axis], SQUARE)
+        ours, theirs = (np.add.reduceat(p, starts, axis) for p in (ours, theirs))
+    times, anyhow = MOST_IN_A_SQUARE
+    return bool((ours > np.maximum(times * theirs, anyhow * SQUARE**2)).any())
+
+
+def bands(pixels: Pixels, reduced: Pixels) -> float:
+    """Of all pixels, those that were on a smooth slope and with fewer colours are at a step."""
+    count = 0
+    for axis in (0, 1):
+        largest = [
+            np.maximum.reduce(
+                [abs(np.diff(p[:, :, c].astype(np.int16), axis=axis)) for c in range(3)]
+            )
+            for p in (pixels, reduced)
+        ]
+        count += int(np.count_nonzero((largest[0] <= 2) & (largest[1] >= 3)))
+    return count / pixels[:, :, 0].size
 
 
 def encode_lossless(pixels: Pixels, quick: bool = False) -> bytes:
