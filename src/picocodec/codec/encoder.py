@@ -11,7 +11,14 @@ import numpy as np
 
 from picocodec.codec import tiles
 from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.graphics import encode_drawn, encode_lossless, is_flat, price_of_errors
+from picocodec.codec.graphics import (
+    encode_drawn,
+    encode_lossless,
+    has_few_colours,
+    is_flat,
+    may_be_exact,
+    price_of_errors,
+)
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -105,12 +112,14 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     """A tile learned, or drawn if that has the lower price."""
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-    if not is_flat(pixels):
+    most = MOST_FOR_DRAWN * len(learned)
+    # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
+    if not is_flat(pixels) or not (has_few_colours(pixels) or may_be_exact(pixels, most)):
         return CodedTile(container.MODE_LEARNED, learned, None)
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
     price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
-    drawn = encode_drawn(pixels, decoded, level, MOST_FOR_DRAWN * len(learned))
+    drawn = encode_drawn(pixels, decoded, level, most)
     if drawn and drawn[1] < price:
         return CodedTile(container.MODE_LOSSLESS, *drawn)
     return CodedTile(container.MODE_LEARNED, learned, price)

@@ -22,6 +22,7 @@ FLAT_SHARE = 0.3
 # least: pixels as they are have a worth of their own.
 PALETTES = 64, 16
 LEAST_SAVED = 0.2
+FEW_COLOURS_SHARE = 0.6
 
 # Of all pixels, for each colour of a palette, those between which it may make a step where there
 # was a slope: more are bands that show, and the fewer the colours the higher are the steps.
@@ -63,6 +64,18 @@ def price_of_errors(pixels: Pixels, decoded: Pixels, level: int) -> float:
     return float(worth * squares.sum())
 
 
+def has_few_colours(pixels: Pixels) -> bool:
+    """Whether as many colours as the largest palette has make up most of some pixels."""
+    r, g, b = (pixels[::4, ::4, c].astype(np.uint32) for c in range(3))
+    _, counts = np.unique(r << 16 | g << 8 | b, return_counts=True)
+    return bool(np.sort(counts)[-PALETTES[0] :].sum() >= FEW_COLOURS_SHARE * counts.sum())
+
+
+def may_be_exact(pixels: Pixels, most: int) -> bool:
+    """Whether to hope that a lossless WebP stream of pixels takes at most `most` bytes."""
+    return len(encode_lossless(pixels, quick=True)) <= 2 * most
+
+
 def encode_drawn(
     pixels: Pixels, learned: Pixels, level: int, most: int
 ) -> tuple[bytes, float] | None:
@@ -71,17 +84,17 @@ def encode_drawn(
     what the learned coding makes of them."""
     best: tuple[bytes, float] | None = None
     limit = np.inf
-    # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
-    if len(encode_lossless(pixels, quick=True)) <= 2 * most:
+    if may_be_exact(pixels, most):
         data = encode_lossless(pixels)
         if len(data) <= most:
             best = data, 8 * len(data)
             limit = (1 - LEAST_SAVED) * best[1]
-    for colours in PALETTES if level < EXACT_LEVEL else ():
+    for colours in PALETTES if level < EXACT_LEVEL and has_few_colours(pixels) else ():
         reduced = in_fewer_colours(pixels, colours)
         errors = price_of_errors(pixels, reduced, level)
         if (
             errors >= limit
+            or not may_be_exact(reduced, most)
             or posterised(pixels, reduced, learned)
             or bands(pixels, reduced) > MOST_BANDS * colours
         ):
