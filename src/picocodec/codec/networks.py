@@ -38,7 +38,7 @@ from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
 from picocodec.format.tables import SCALE_COUNT, check_integers
 
-DEFAULT_MODEL = "small-preview.v1"
+DEFAULT_MODEL = "small-preview.v2"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
