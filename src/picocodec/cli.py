@@ -26,7 +26,7 @@ from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
 from picocodec.format import container
 from picocodec.image import Picture
-from picocodec.writers import FORMATS, open_writer
+from picocodec.writers import FORMATS, write_picture
 
 if TYPE_CHECKING:
     from picocodec.codec.decoder import OpenPicture
@@ -139,19 +139,7 @@ def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO
     except ValueError as error:  # a region beyond the picture
         raise UnsupportedImage(str(error)) from None
     _strip(picture, args.strip)
-    writer = open_writer(
-        out,
-        extension,
-        picture.width,
-        picture.height,
-        picture.channels,
-        icc=picture.icc,
-        exif=picture.exif,
-        xmp=picture.xmp,
-    )
-    for rows in picture.rows(batch.bar(source, args)):
-        writer.write(rows)
-    writer.close()
+    write_picture(out, extension, picture, batch.bar(source, args))
     text = f"{picture.width}x{picture.height}"
     if args.verbose and not damage:
         text += f"  {_description(read_info(data[:]))}"

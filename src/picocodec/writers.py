@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from PIL import Image
 
 from picocodec.errors import UnsupportedImage
 from picocodec.image import pillow_info
+
+if TYPE_CHECKING:
+    from picocodec.codec.decoder import OpenPicture, Progress
 
 # File name extensions, and Pillow's names for their formats.
 FORMATS = {
@@ -42,6 +45,26 @@ class Writer(Protocol):
     def write(self, rows: Rows) -> None: ...
 
     def close(self) -> None: ...
+
+
+def write_picture(
+    stream: BinaryIO, extension: str, picture: OpenPicture, progress: Progress | None = None
+) -> None:
+    """Decode a picture into an image file, row of tiles by row of tiles; errors are those of
+    `open_writer` and of the picture's `rows`."""
+    writer = open_writer(
+        stream,
+        extension,
+        picture.width,
+        picture.height,
+        picture.channels,
+        icc=picture.icc,
+        exif=picture.exif,
+        xmp=picture.xmp,
+    )
+    for rows in picture.rows(progress):
+        writer.write(rows)
+    writer.close()
 
 
 def open_writer(

@@ -179,21 +179,8 @@ def _write(path: str, data: bytes) -> None:
 
 def _decoded(data: bytes) -> bytes:
     from picocodec.codec.decoder import open_picture
-    from picocodec.writers import open_writer
+    from picocodec.writers import write_picture
 
-    picture = open_picture(data, threads=1)
     out = io.BytesIO()
-    writer = open_writer(
-        out,
-        "png",
-        picture.width,
-        picture.height,
-        picture.channels,
-        icc=picture.icc,
-        exif=picture.exif,
-        xmp=picture.xmp,
-    )
-    for rows in picture.rows():
-        writer.write(rows)
-    writer.close()
+    write_picture(out, "png", open_picture(data, threads=1))
     return out.getvalue()
