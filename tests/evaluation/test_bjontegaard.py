@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from picolab.evaluation.bjontegaard import Curve, Refused, bd_rate, over_images
+from picolab.evaluation.bjontegaard import Curve, Refused, at_equal_bytes, bd_rate, over_images
 
 BPP = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
 QUALITY = np.array([26.0, 29.0, 32.0, 34.5, 37.5])
@@ -86,3 +86,25 @@ def test_mean_and_bootstrap_over_pictures():
 def test_no_picture_at_all_is_refused():
     with pytest.raises(Refused, match="no picture in common"):
         over_images({"a": ANCHOR}, {"b": ANCHOR})
+
+
+def test_the_same_bytes_buy_what_the_curves_say():
+    """Straight lines over the logarithm of the rate, two apart, in any order of points."""
+    line = np.log2(BPP)
+    found = at_equal_bytes(
+        {"a": Curve(BPP, line), "b": Curve(BPP, line), "only here": ANCHOR},
+        {"a": Curve(BPP[::-1], line[::-1] + 2), "b": Curve(BPP, line + 4)},
+        (0.15, 0.6),
+    )
+    middle = (np.log2(0.15) + np.log2(0.6)) / 2
+    assert (found.anchor, found.test) == (pytest.approx(middle), pytest.approx(middle + 3))
+    assert (found.images, found.missing) == (2, 0)
+
+
+def test_a_picture_with_too_few_common_rates_is_left_out():
+    anchor = {"a": ANCHOR, "b": ANCHOR}
+    late = Curve(BPP * 3, QUALITY)
+    found = at_equal_bytes(anchor, {"a": Curve(BPP, QUALITY + 1), "b": late}, (0.15, 0.35))
+    assert (found.images, found.missing) == (1, 1) and found.test - found.anchor == pytest.approx(1)
+    with pytest.raises(Refused, match="no picture"):
+        at_equal_bytes({"a": ANCHOR}, {"a": late}, (0.15, 0.35))

@@ -15,6 +15,7 @@ from PIL import Image
 from picolab.evaluation import peers
 from picolab.evaluation.cli import add_parser
 from picolab.evaluation.cost import measure
+from picolab.evaluation.report import bd_rates
 from picolab.evaluation.results import Run
 
 
@@ -80,6 +81,7 @@ def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
     facts = {
         "kinds": {"set/a": "natural", "set/b": "natural"},
         "codecs": {"half": {}, "whole": {}},
+        "images": ["set/a", "set/b"],
         "metrics": {},
         "set_metrics": ["fd_lite0"],
         "anchor": "whole",
@@ -94,6 +96,9 @@ def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
     found = Run(tmp_path).compare("half", "whole", "fd_lite0").summary
     assert found.percent == pytest.approx(-50) and found.images == 1
     assert found.bpp == pytest.approx((0.1, 0.6))
+    equal = Run(tmp_path).at_equal_bytes("half", "fd_lite0", (0.1, 0.4))
+    assert 0 < equal.test < equal.anchor  # distances as they are
+    assert "### half / whole at the same bytes, 0.15 to 0.35 bpp" in bd_rates(Run(tmp_path))
 
 
 def test_the_report_tells_versions_settings_and_what_is_left_out(run):

@@ -1,4 +1,5 @@
-"""Bjøntegaard delta rate over a set of pictures, with its interval and its uncertainty.
+"""Bjøntegaard delta rate over a set of pictures, with its interval and its uncertainty; and the
+other question, what quality the same bytes buy.
 
 Curves are interpolated by the package `bjontegaard` (Herglotz et al., "The Bjøntegaard Bible",
 2024) with PCHIP, log of the rate over quality. It would integrate over whatever the points of
@@ -101,6 +102,41 @@ def bd_rate(anchor: Curve, test: Curve, bpp_range: Range | None = None) -> Delta
     return Delta(float(10**mean - 1) * 100, (float(low), float(high)), bpp, float(share))
 
 
+@dataclass(frozen=True)
+class EqualBytes:
+    """Mean quality over the same bytes of two codecs, means over `images` pictures; `missing` have
+    less than half of the rates asked for in common."""
+
+    anchor: float
+    test: float
+    images: int
+    missing: int
+
+
+def at_equal_bytes(
+    anchor: Mapping[str, Curve], test: Mapping[str, Curve], bpp_range: Range
+) -> EqualBytes:
+    """Qualities of each picture averaged over the logarithm of the rate within `bpp_range`, where
+    both curves have points; linear between them, no point left out.
+
+    Raises `Refused` where no picture has rates in common.
+    """
+    means: list[tuple[float, float]] = []
+    names = sorted(anchor.keys() & test.keys())
+    for name in names:
+        curves = [_by_rate(curve) for curve in (anchor[name], test[name])]
+        low = max(np.log(bpp_range[0]), *(rate[0] for rate, _ in curves))
+        high = min(np.log(bpp_range[1]), *(rate[-1] for rate, _ in curves))
+        if high - low >= LEAST_OVERLAP * np.log(bpp_range[1] / bpp_range[0]):
+            grid = np.linspace(low, high, 101)
+            first, second = (float(np.interp(grid, *curve).mean()) for curve in curves)
+            means.append((first, second))
+    if not means:
+        raise Refused("no picture has rates in common")
+    of_anchor, of_test = np.mean(means, axis=0)
+    return EqualBytes(float(of_anchor), float(of_test), len(means), len(names) - len(means))
+
+
 def over_images(
     anchor: Mapping[str, Curve],
     test: Mapping[str, Curve],
@@ -131,6 +167,12 @@ def over_images(
     return Summary(
         float(percents.mean()), (float(low), float(high)), len(deltas), quality, bpp, share, refused
     )
+
+
+def _by_rate(curve: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logarithms of the rates in ascending order, and the qualities there."""
+    order = np.argsort(curve.bpp, kind="stable")
+    return np.log(np.array(curve.bpp)[order]), np.array(curve.quality)[order]
 
 
 def _front(curve: Curve, which: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from picolab.evaluation.results import Comparison, Run
 from picolab.evaluation.runner import ALL
 
+EQUAL_BYTES = (0.15, 0.35)  # bpp, where photos are sent in practice
+
 NOTES = """\
 BD-rate: bytes more (+) or fewer (-) than the anchor at equal quality, per picture, then the mean
 over pictures with its 95 % bootstrap interval over pictures. PCHIP over the log of the rate;
@@ -62,6 +64,7 @@ def bd_rates(run: Run) -> str:
             parts.append(f"\n### {run.subject} against each{over}{of_kind}\n")
             rows = ([a, *(_cell(run, kind, c, a, m) for m in metrics)] for c, a in others)
             parts.append(_table(head, rows))
+    parts.append(_equal_bytes(run, metrics, head))
     parts.append("\n### Where these were measured\n")
     parts.append(
         "Medians over all pictures: from which to which value, at which bits per pixel of the "
@@ -204,6 +207,30 @@ def _cell(run: Run, kind: str, codec: str, anchor: str, metric: str) -> str:
     if s.images > 1:
         cell += " [{:+.1f}, {:+.1f}]".format(*s.interval)
     return cell + (f", {len(s.refused)} refused" if s.refused else "")
+
+
+def _equal_bytes(run: Run, metrics: Sequence[str], head: Sequence[str]) -> str:
+    """What the subject and the anchor make of the same bytes, by kind of pictures."""
+    rows = []
+    for kind in (ALL, *run.kinds):
+        cells = []
+        for metric in metrics:
+            found = run.at_equal_bytes(run.subject, metric, EQUAL_BYTES, kind)
+            if found is None:
+                cells.append("no rates in common")
+                continue
+            cell = f"{found.test:.4g} / {found.anchor:.4g}"
+            if not run.higher_is_better(metric):
+                cell += f" ({found.test / found.anchor:.2f})"
+            cells.append(cell + (f", {found.missing} without" if found.missing else ""))
+        rows.append([kind, *cells])
+    low, high = EQUAL_BYTES
+    return (
+        f"\n### {run.subject} / {run.anchor} at the same bytes, {low:g} to {high:g} bpp\n\n"
+        + _table(head, rows)
+        + "\nMeans over pictures of the mean over the logarithm of the rate, MS-SSIM in decibels; "
+        "in brackets the ratio of two distances.\n"
+    )
 
 
 def _intervals(run: Run, metrics: Sequence[str]) -> Iterable[list[str]]:

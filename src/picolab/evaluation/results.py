@@ -7,12 +7,20 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from picolab.evaluation.bjontegaard import Curve, Range, Refused, Summary, over_images
+from picolab.evaluation.bjontegaard import (
+    Curve,
+    EqualBytes,
+    Range,
+    Refused,
+    Summary,
+    at_equal_bytes,
+    over_images,
+)
 from picolab.evaluation.metrics import SET_METRICS
 from picolab.evaluation.runner import ALL, groups
 
@@ -129,6 +137,20 @@ class Run:
             for codec, anchor in pairs
             for metric in metrics
         ]
+
+    def at_equal_bytes(
+        self, codec: str, metric: str, bpp_range: Range, kind: str = ALL
+    ) -> EqualBytes | None:
+        """The codec beside the anchor, in the metric's own values (MS-SSIM in decibels); None
+        where they have no rates in common."""
+        anchor, test = (self.curves(name, metric, kind) for name in (self.anchor, codec))
+        try:
+            found = at_equal_bytes(anchor, test, bpp_range)
+        except Refused:
+            return None
+        if metric == "ms_ssim" or self.higher_is_better(metric):
+            return found
+        return replace(found, anchor=-found.anchor, test=-found.test)
 
     def _quality(self, metric: str, value: float) -> float:
         """On a scale that grows with quality: MS-SSIM in decibels, distances negated."""
