@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from picocodec.format.tables import scale_of_index
 from picolab.networks.codec import GRID_ORDER, Codec, draw_levels, grid_cells, symbol_bits
 from picolab.networks.config import config_from_dict, read_config
 from picolab.networks.cost import multiply_accumulates
+from picolab.networks.layers import interpolate_knots
 
 
 def test_shapes_and_rates_of_a_training_pass() -> None:
@@ -136,6 +137,27 @@ def test_slope_spans_its_ends() -> None:
     middle = math.sqrt(TINY.lambda_min * TINY.lambda_max)
     expected = torch.tensor([TINY.lambda_min, middle, TINY.lambda_max])
     torch.testing.assert_close(ends, expected)
+
+
+def test_weights_move_to_other_slopes() -> None:
+    """Tables that are straight over the old levels say the same at the same slope."""
+    torch.manual_seed(0)
+    old = Codec(TINY)
+    knots = torch.linspace(0, 1, TINY.knots)[:, None]
+    for table in old.level_tables():
+        table.data = torch.randn(table.shape[1]) + knots * torch.randn(table.shape[1])
+    new = Codec(replace(TINY, lambda_min=TINY.lambda_min / 5, lambda_max=TINY.lambda_max * 2))
+    new.load_state_dict(old.state_dict())
+    new.move_levels(*old.slopes)
+    level = torch.linspace(0, 1, 11)
+    span = math.log(new.cfg.lambda_max / new.cfg.lambda_min)
+    same = torch.log(old.slope(level) / new.cfg.lambda_min) / span
+    assert len(old.level_tables()) > 5
+    for before, after in zip(old.level_tables(), new.level_tables(), strict=True):
+        torch.testing.assert_close(
+            interpolate_knots(after, same), interpolate_knots(before, level), rtol=1e-4, atol=1e-4
+        )
+    torch.testing.assert_close(old.slope(level), new.slope(same))
 
 
 def test_principal_components_give_a_transform_codec() -> None:

@@ -134,6 +134,19 @@ def test_another_run_can_start_from_the_averaged_weights(recipe: Recipe, tmp_pat
     assert torch.equal(second[f"model.{key}"], first[f"ema.{key}"])
 
 
+def test_a_start_from_other_slopes_moves_the_levels(recipe: Recipe, tmp_path: Path) -> None:
+    train(recipe, options(tmp_path / "first"))
+    phase = replace(recipe.phases[0], steps=1, learning_rate=0.0, final_learning_rate=0.0)
+    init = str(tmp_path / "first" / "checkpoint")
+    lower = replace(TINY, lambda_min=TINY.lambda_min / 3)
+    recipe = replace(recipe, config=lower, init=init, phases=(phase,))
+    train(recipe, options(tmp_path / "second"))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    before, after = first["ema.analysis.gain.log_gain"], second["model.analysis.gain.log_gain"]
+    assert not torch.equal(before[0], after[0])
+    torch.testing.assert_close(before[-1], after[-1])  # lambda_max is the same
+
+
 def test_the_adversary_comes_in_when_the_recipe_says(recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(recipe, losses=LossWeights(gan=0.1, gan_start=5, gan_ramp=1))
     torch.manual_seed(recipe.seed)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from picocodec.codec.scale_decoder import LEVEL_BINS
 from picocodec.format.tables import SCALE_COUNT, scale_of_index
 from picolab.networks.config import CHANNEL_GROUPS, CodecConfig
-from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
+from picolab.networks.integer import INDEX_UNIT, IntegerConv, ScaleDecoder, clamp_ste, round_ste
 from picolab.networks.layers import (
     RESAMPLING,
     Chain,
@@ -340,10 +340,38 @@ class Codec(nn.Module):
             log_gain = 0.5 * torch.log(lambdas / STEP_SQUARED_TIMES_LAMBDA)
             gain.log_gain.data.copy_((sign * log_gain)[:, None].expand_as(gain.log_gain))
 
+    @property
+    def slopes(self) -> list[float]:
+        """The lambdas of levels 0 and 1."""
+        return [self.cfg.lambda_min, self.cfg.lambda_max]
+
     def slope(self, level: Tensor) -> Tensor:
         """The lambda of `bpp + lambda * MSE` at a level: log-linear between the two ends."""
-        low, high = math.log(self.cfg.lambda_min), math.log(self.cfg.lambda_max)
+        low, high = (math.log(end) for end in self.slopes)
         return torch.exp(low + (high - low) * level)
+
+    @torch.no_grad()
+    def move_levels(self, lambda_min: float, lambda_max: float) -> None:
+        """Make weights learned between two other slopes do at each slope what they did there:
+        tables over the level are read again at this configuration's slopes, and go straight on
+        beyond their ends."""
+        cfg = self.cfg
+        slopes = self.slope(torch.linspace(0, 1, cfg.knots, dtype=torch.float64))
+        at = torch.log(slopes / lambda_min) / math.log(lambda_max / lambda_min) * (cfg.knots - 1)
+        left = at.floor().clamp(0, cfg.knots - 2).long()
+        for table in self.level_tables():
+            rows = table.double().cpu()
+            moved = torch.lerp(rows[left], rows[left + 1], (at - left)[:, None])
+            table.copy_(moved)
+
+    def level_tables(self) -> list[nn.Parameter]:
+        """All parameters `[knots, channels]` that are interpolated over the level."""
+        modules = list(self.modules())
+        return [
+            self.z_index,
+            *(m.log_gain for m in modules if isinstance(m, Gains)),
+            *(m.bias for m in modules if isinstance(m, IntegerConv) and m.leveled),
+        ]
 
     def z_scale_index(self, level: Tensor) -> Tensor:
         """Scale indices of z `[B, Nz]`, rounded to the bins of levels that files can name."""

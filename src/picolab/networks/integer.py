@@ -38,7 +38,7 @@ def clamp_ste(x: Tensor, low: float, high: float) -> Tensor:
     return x + (x.clamp(low, high) - x).detach()
 
 
-class _IntegerConv(nn.Module):
+class IntegerConv(nn.Module):
     def __init__(
         self,
         in_channels: int,
@@ -105,12 +105,12 @@ class ScaleDecoder(nn.Module):
         super().__init__()
         a = ACTIVATION_BITS
         layers = [
-            _IntegerConv(z_channels, channels, 1, 0, a, 255, knots=knots),
-            _IntegerConv(channels, channels, 3, a, a, 255),
-            _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
-            _IntegerConv(channels, channels, 3, a, a, 255),
-            _IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
-            _IntegerConv(
+            IntegerConv(z_channels, channels, 1, 0, a, 255, knots=knots),
+            IntegerConv(channels, channels, 3, a, a, 255),
+            IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
+            IntegerConv(channels, channels, 3, a, a, 255),
+            IntegerConv(channels, channels * 4, 1, a, a, 255, upsample=True),
+            IntegerConv(
                 channels, y_channels, 1, a, 0, SCALE_COUNT - 1, knots, False, 0.0, INDEX_UNIT
             ),
         ]
@@ -125,4 +125,4 @@ class ScaleDecoder(nn.Module):
             return x
 
     def export(self) -> list[IntegerLayer]:
-        return [layer.export() for layer in self.layers if isinstance(layer, _IntegerConv)]
+        return [layer.export() for layer in self.layers if isinstance(layer, IntegerConv)]

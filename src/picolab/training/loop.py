@@ -101,8 +101,10 @@ class _Run:
                 *principal_components(self.tiles, recipe.config.y_channels)
             )
         else:
-            saved, _ = load_checkpoint(Path(recipe.init))
+            saved, values = load_checkpoint(Path(recipe.init))
             load_weights(self.codec, without_prefix("ema", saved))
+            if values["slopes"] != self.codec.slopes:
+                self.codec.move_levels(*values["slopes"])
         torch.manual_seed(recipe.seed + self.rank)
         self.codec.to(options.device)
         self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -157,6 +159,7 @@ class _Run:
                 "recipe": self.recipe.name,
                 "step": self.step,
                 "world": self.world,
+                "slopes": self.codec.slopes,
                 "cpu_seconds": time.process_time() - self.began,
             }
             save_checkpoint(self.checkpoint, tensors, values)
