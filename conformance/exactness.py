@@ -20,12 +20,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import chromium
 import numpy as np
 from cases import ROOT, all_cases, digest
 from symbols import ByNumpy
@@ -111,7 +110,7 @@ def combinations(arm64: Path | None) -> Iterator[Combination]:
         return
     if present("node"):
         yield Combination("TypeScript decoder, Node", ["node", str(WEB / "cli.js")])
-    if present("chromium"):
+    if present(chromium.PROGRAM):
         yield Combination("TypeScript decoder, Chromium", None)
 
 
@@ -175,7 +174,7 @@ def by_command(combination: Combination, paths: list[Path], model: Path) -> str:
     return run.stdout
 
 
-PAGE = """<!doctype html><script type="module">
+SCRIPT = """
 import { decodeTile, digest, loadModel, readHeader } from "/dist/index.js";
 const get = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 const lines = [];
@@ -190,59 +189,15 @@ try {
   }
 } catch (error) { lines.push(String(error)); }
 await fetch("/result", { method: "POST", body: lines.join("\\n") });
-</script>"""
+"""
 
 
 def by_chromium(paths: list[Path], model: Path) -> str:
     """The same lines from a page of the TypeScript decoder, opened by Chromium."""
-    result: list[str] = []
-    done = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            kind, _, name = self.path.strip("/").partition("/")
-            if not kind:
-                self.answer(PAGE.replace("COUNT", str(len(paths))).encode(), "text/html")
-            elif kind == "file":
-                self.answer(paths[int(name)].read_bytes(), "application/octet-stream")
-            elif kind in ("dist", "model") and "/" not in name:
-                folder = WEB if kind == "dist" else model
-                self.answer((folder / name).read_bytes(), "text/javascript")
-            else:
-                self.send_error(404)
-
-        def do_POST(self) -> None:
-            result.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            self.answer(b"", "text/plain")
-            done.set()
-
-        def answer(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with (
-        tempfile.TemporaryDirectory() as profile,
-        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu",
-             f"--user-data-dir={profile}", f"http://127.0.0.1:{server.server_port}/"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            if not done.wait(timeout=3600):
-                raise TimeoutError("Chromium gave no result within an hour")
-        finally:
-            browser.terminate()
-            browser.wait()
-            server.shutdown()
-    return result[0]
+    files = {f"file/{n}": path for n, path in enumerate(paths)}
+    files |= {f"model/{path.name}": path for path in model.iterdir()}
+    files |= {f"dist/{path.name}": path for path in WEB.glob("*.js")}
+    return chromium.post_of(SCRIPT.replace("COUNT", str(len(paths))), files)
 
 
 def main() -> int:

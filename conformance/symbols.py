@@ -1,4 +1,5 @@
-"""SHA-256 of the symbols of every tile of .pico files, by an arithmetic of one's choice.
+"""SHA-256 of the symbols of every tile of .pico files, by an arithmetic of one's choice; where a
+tile is lossless, of the WebP file that shows it (docs/format.md, section 3).
 
     python conformance/symbols.py FILE.pico ... MODEL_FOLDER [--with numpy|torch|onnxruntime]
 
@@ -8,6 +9,7 @@ Prints what `node web/decoder/dist/cli.js FILE.pico ... MODEL_FOLDER` prints.
 from __future__ import annotations
 
 import argparse
+import hashlib
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +18,13 @@ from cases import digest
 from numpy.typing import NDArray
 
 from picocodec.codec import scale_decoder
-from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.decoder import decode_symbols, joined_block
+from picocodec.codec.graphics import stream_of, webp_file
 from picocodec.codec.networks import Model
 from picocodec.codec.runtime import ort
 from picocodec.codec.scale_decoder import Z_LIMIT, level_bin
-from picocodec.codec.tiles import layout
+from picocodec.codec.tiles import Tile, layout
+from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
 
 Ints = NDArray[np.int32]
@@ -79,17 +83,29 @@ ARITHMETIC = {
 def digests(data: bytes, model: Model) -> list[str]:
     """The digest of each tile of a file; raises a `PicoError`."""
     header = container.read_header(data)
-    return [
-        digest(
-            *decode_symbols(
-                model,
-                container.tile_data(header, data, i, header.tile_offset(i)),
-                tile,
-                header.tiles[i].level,
-            )
-        )
-        for i, tile in enumerate(layout(header.width, header.height))
-    ]
+    found = []
+    for i, tile in enumerate(layout(header.width, header.height)):
+        entry = header.tiles[i]
+        if entry.mode == container.MODE_LEARNED:
+            payload = container.tile_data(header, data, i, header.tile_offset(i))
+            found.append(digest(*decode_symbols(model, payload, tile, entry.level)))
+        else:
+            found.append(hashlib.sha256(lossless_file(header, data, i, tile)).hexdigest())
+    return found
+
+
+def lossless_file(header: container.Header, data: bytes, index: int, tile: Tile) -> bytes:
+    """The WebP file that shows a lossless tile, or its block."""
+    mode = header.tiles[index].mode
+    if mode not in container.MODES:
+        raise UnsupportedVersion(f"tile {index} has mode {mode}")
+    first, whole = index, tile
+    if mode in container.JOINED:
+        first, whole = joined_block(header, index)
+    payload = container.tile_data(header, data, first, header.tile_offset(first))
+    if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
+        payload = stream_of(payload, whole)
+    return webp_file(payload, whole)
 
 
 def main() -> None:

@@ -53,6 +53,11 @@ def entry(length: int, data: bytes = b"") -> bytes:
     return _varint(length) + struct.pack("<I", zlib.crc32(data))
 
 
+def joined(data: bytes, checked: bytes | None = None) -> bytes:
+    """A tile table's entry of mode 4."""
+    return struct.pack("<BH", 4, 500) + entry(len(data), data if checked is None else checked)
+
+
 def png(width: int, height: int, mode: str = "L") -> bytes:
     out = io.BytesIO()
     Image.new(mode, (width, height)).save(out, "PNG")
@@ -86,6 +91,20 @@ def webp(width: int = 20, height: int = 20, **options: object) -> bytes:
 
 def lossless(tile: bytes) -> bytes:
     return a_file(tile, tile_modes=[(1, 500)])
+
+
+def webp_of_version(version: int) -> bytes:
+    plain = bytearray(webp(lossless=True))
+    plain[24] |= version << 5
+    return bytes(plain)
+
+
+def webp_with_a_tail() -> bytes:
+    """A stream of an odd number of bytes, and behind it a byte that is not zero."""
+    data = webp(lossless=True)[20:] + b"\0"
+    assert len(data) % 2
+    size = struct.pack("<I", 12 + len(data) + 1)
+    return b"RIFF" + size + b"WEBPVP8L" + struct.pack("<I", len(data)) + data + b"\1"
 
 
 def stream(width: int = 20, height: int = 20) -> bytes:
@@ -162,6 +181,18 @@ def cases() -> dict[str, dict[str, bytes]]:
                 tiles=[webp(600, 20, lossless=True), b""],
                 tile_modes=[(2, 500), (4, 500)],
             ),
+            "block-with-a-learned-tile": a_file(
+                width=600, tiles=[stream(600), b""], tile_modes=[(4, 500), (0, 500)]
+            ),
+            "block-with-data-of-another-tile": a_file(
+                width=600, tiles=[stream(600), noise], tile_modes=[(4, 500)] * 2
+            ),
+            "block-with-a-checksum-of-nothing": header(
+                600, 20, flags=1, rest=joined(stream(600)) + joined(b"", noise)
+            )
+            + stream(600),
+            "lossless-of-version-1": lossless(webp_of_version(1)),
+            "lossless-with-a-tail": lossless(webp_with_a_tail()),
             "stream-empty": a_file(b"", tile_modes=[(3, 500)]),
             "stream-of-noise": a_file(noise, tile_modes=[(3, 500)]),
             "stream-in-a-file": a_file(webp(lossless=True), tile_modes=[(3, 500)]),

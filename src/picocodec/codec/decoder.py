@@ -231,15 +231,12 @@ class OpenPicture:
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
         """A tile's part of its block, which is decoded once: the last one of each column stays."""
-        columns, entries = self._header.columns, self._header.tiles
-        first, mode = tiles.block_of(index, columns), entries[index].mode
-        if entries[first].mode != mode:
-            raise CorruptTile("its block begins with a tile of another mode")
-        row, column = divmod(first, columns)
-        whole = tiles.block(self._header.width, self._header.height, row, column)
+        header = self._header
+        first, whole = joined_block(header, index)
+        row, column = divmod(first, header.columns)
         with self._lock:
             if self._blocks.get(column, (-1, None))[0] != row:
-                self._blocks[column] = row, _lossless(payload, whole, mode)
+                self._blocks[column] = row, _lossless(payload, whole, header.tiles[index].mode)
             pixels = self._blocks[column][1]
         top, left = tile.top - whole.top, tile.left - whole.left
         return pixels[top : top + tile.height, left : left + tile.width]
@@ -269,6 +266,20 @@ class OpenPicture:
                 top += len(band)
                 band = np.concatenate([band, alpha], axis=2)
             yield band
+
+
+def joined_block(header: Header, index: int) -> tuple[int, Tile]:
+    """The first tile of a joined tile's block, which has the block's data, and what the block
+    covers; raises `CorruptTile` for a block that no encoder writes."""
+    mode, columns = header.tiles[index].mode, header.columns
+    first = tiles.block_of(index, columns)
+    for i in tiles.members_of_block(first, columns, header.rows):
+        entry = header.tiles[i]
+        if entry.mode != mode:
+            raise CorruptTile(f"tile {i} of its block has another mode")
+        if i != first and (entry.length or entry.crc):
+            raise CorruptTile(f"its block's data lie with tile {first}, but tile {i} has some, too")
+    return first, tiles.block(header.width, header.height, *divmod(first, columns))
 
 
 def _lossless(payload: bytes, tile: Tile, mode: int) -> Bytes:

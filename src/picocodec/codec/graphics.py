@@ -171,8 +171,9 @@ def stream_of(data: bytes, tile: Tile) -> bytes:
         raise CorruptTile("lossless data is too short")
     riff, size, webp, kind, length, signature, bits = _HEAD.unpack_from(data)
     width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if (riff, webp, kind, signature) != (b"RIFF", b"WEBP", b"VP8L", _SIGNATURE) or (
-        size + 8 != len(data) or length + (length & 1) + 20 != len(data)
+    is_whole = size + 8 == len(data) == length + (length & 1) + 20 and not any(data[20 + length :])
+    if (riff, webp, kind, signature, bits >> 29) != (b"RIFF", b"WEBP", b"VP8L", _SIGNATURE, 0) or (
+        not is_whole
     ):
         raise CorruptTile("lossless data is not a plain lossless WebP file")
     if (width, height) != (tile.width, tile.height):
@@ -182,6 +183,15 @@ def stream_of(data: bytes, tile: Tile) -> bytes:
     return data[_HEAD.size : 20 + length]
 
 
+def webp_file(stream: bytes, tile: Tile) -> bytes:
+    """A lossless WebP file, without alpha, of the stream of a tile or block."""
+    length, bits = len(stream) + 5, (tile.height - 1) << 14 | tile.width - 1
+    end = bytes(length & 1)
+    size = length + len(end) + 12
+    head = _HEAD.pack(b"RIFF", size, b"WEBP", b"VP8L", length, _SIGNATURE, bits)
+    return head + stream + end
+
+
 def decode_lossless(stream: bytes, tile: Tile) -> Pixels:
     """Pixels `[h, w, 3]` of a tile or block from its lossless WebP stream; raises `CorruptTile`
     for noise, `LimitExceeded` where Pillow's limit of pixels is less than half as many."""
@@ -189,12 +199,9 @@ def decode_lossless(stream: bytes, tile: Tile) -> Pixels:
         raise UnsupportedVersion("it is lossless, and Pillow was built without WebP")
     from PIL import WebPImagePlugin  # here, since few pictures need it
 
-    length, bits = len(stream) + 5, (tile.height - 1) << 14 | tile.width - 1
-    end = bytes(length & 1)
-    size = length + len(end) + 12
-    head = _HEAD.pack(b"RIFF", size, b"WEBP", b"VP8L", length, _SIGNATURE, bits)
+    file = io.BytesIO(webp_file(stream, tile))
     try:
-        with WebPImagePlugin.WebPImageFile(io.BytesIO(head + stream + end)) as image:
+        with WebPImagePlugin.WebPImageFile(file) as image:
             return np.asarray(image.convert("RGB"))
     except Image.DecompressionBombError as error:  # below its size
         raise LimitExceeded(f"Pillow's limit, PIL.Image.MAX_IMAGE_PIXELS: {error}") from None

@@ -79,6 +79,13 @@ def block_of(index: int, columns: int) -> int:
     return row // BLOCK * BLOCK * columns + column // BLOCK * BLOCK
 
 
+def members_of_block(first: int, columns: int, rows: int) -> list[int]:
+    """The numbers of the tiles of a block, by that of its first one."""
+    row, column = divmod(first, columns)
+    down, across = range(row, min(row + BLOCK, rows)), range(column, min(column + BLOCK, columns))
+    return [r * columns + c for r in down for c in across]
+
+
 def block(width: int, height: int, row: int, column: int) -> Tile:
     """What a block covers, by the row and column of its first tile."""
     down, across = _spans(height)[row : row + BLOCK], _spans(width)[column : column + BLOCK]

@@ -1,7 +1,12 @@
-/** `node cli.js FILE.pico ... MODEL_FOLDER`: the SHA-256 of the symbols of every tile. */
+/**
+ * `node cli.js FILE.pico ... MODEL_FOLDER`: the SHA-256 of the symbols of every tile, or of the WebP
+ * file that shows it.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeTile, digest, loadModel, PicoError, readHeader } from "./index.js";
+import {
+  decodeTile, digest, type Header, loadModel, losslessImage, Mode, PicoError, readHeader, sha256,
+} from "./index.js";
 
 const files = process.argv.slice(2);
 const folder = files.pop();
@@ -12,12 +17,16 @@ if (folder === undefined || files.length === 0) {
 const read = async (path: string) => new Uint8Array(await readFile(path));
 const description = new TextDecoder().decode(await read(join(folder, "model.toml")));
 const model = await loadModel(description, await read(join(folder, "tables.npz")));
+const digestOf = (file: Uint8Array, header: Header, i: number): Promise<string> =>
+  header.tiles[i]!.mode === Mode.Learned
+    ? digest(decodeTile(model, file, header, i))
+    : sha256(losslessImage(file, header, i).webp);
 for (const path of files) {
   try {
     const file = await read(path);
     const header = readHeader(file);
     for (let i = 0; i < header.tiles.length; i++) {
-      console.log(`${await digest(decodeTile(model, file, header, i))}  ${i}  ${path}`);
+      console.log(`${await digestOf(file, header, i)}  ${i}  ${path}`);
     }
   } catch (error) {
     if (!(error instanceof PicoError)) throw error;

@@ -7,10 +7,18 @@ const TILE = 504;
 const TILE_EXTRA = 64;
 const MARGINS = 8; // 4 pixels on either side
 const MAX_SIDE = 2 ** 20;
+const MAX_TILES = 2 ** 16;
+const MAX_TILE_BYTES = 2 ** 24;
 const MAX_CHUNKS = 64;
 const MAX_CHUNK_BYTES = 2 ** 26;
 
 export const MAX_PIXELS = 2 ** 28;
+
+/** Tiles to a side of a block. */
+export const BLOCK = 4;
+
+/** How a tile is coded: section 3. */
+export const Mode = { Learned: 0, WebP: 1, WebPBlock: 2, Lossless: 3, Block: 4 } as const;
 
 /** What a tile owns, in pixels, and where its data lies in the file. */
 export interface Tile {
@@ -46,6 +54,8 @@ export interface Header {
   /** 0 to 255 for 0 to 1; null where the file recommends none. */
   readonly realism: number | null;
   readonly tiles: readonly Tile[];
+  /** Of tiles. */
+  readonly columns: number;
   readonly chunks: readonly Chunk[];
 }
 
@@ -91,6 +101,10 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
   if (width * height > maxPixels) {
     throw new PicoError("LimitExceeded", `${width}x${height} pixels, more than ${maxPixels}`);
   }
+  const [rows, columns] = [[...spans(height)], [...spans(width)]];
+  if (rows.length * columns.length > MAX_TILES) {
+    throw new PicoError("CorruptHeader", `${rows.length * columns.length} tiles`);
+  }
   const level = cursor.level();
   const name = ascii(cursor.take(cursor.byte()));
   if (!/^[a-z][a-z0-9-]{0,15}$/.test(name)) {
@@ -103,11 +117,14 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
   // Offsets are relative to the header's end until that is known.
   let offset = 0;
   const tiles: Tile[] = [];
-  for (const [top, tileHeight] of spans(height)) {
-    for (const [left, tileWidth] of spans(width)) {
+  for (const [top, tileHeight] of rows) {
+    for (const [left, tileWidth] of columns) {
       const mode = flags & 1 ? cursor.byte() : 0;
       const tileLevel = flags & 1 ? cursor.level() : level;
       const length = cursor.varint();
+      if (length > MAX_TILE_BYTES) {
+        throw new PicoError("CorruptHeader", `tile ${tiles.length} of ${length} bytes`);
+      }
       const crc = cursor.uint(4);
       tiles.push({
         top, left, height: tileHeight, width: tileWidth, level: tileLevel, mode, offset, length, crc,
@@ -144,6 +161,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
   }
   return {
     width, height, level, model, check, gray: (flags & 8) !== 0, realism,
+    columns: columns.length,
     tiles: tiles.map((tile) => ({ ...tile, offset: start + tile.offset })),
     chunks: chunks.map((chunk) => ({ ...chunk, offset: start + chunk.offset })),
   };
@@ -152,7 +170,9 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
 /** The data of tile `index`, its checksum verified. */
 export function tileData(file: Uint8Array, header: Header, index: number): Uint8Array {
   const { mode, offset, length, crc } = header.tiles[index]!;
-  if (mode !== 0) throw new PicoError("UnsupportedVersion", `tile ${index} has mode ${mode}`);
+  if (mode > Mode.Block) {
+    throw new PicoError("UnsupportedVersion", `tile ${index} has mode ${mode}`);
+  }
   const data = file.subarray(offset, offset + length);
   if (crc32(data) !== crc) {
     throw new PicoError("CorruptTile", `tile ${index} does not match its checksum`);

@@ -1,13 +1,18 @@
-/** The bytes-to-symbols half of a .pico decoder, written from docs/format.md. */
+/** The half of a .pico decoder before the networks, written from docs/format.md. */
 import { sha256 } from "./checksums.js";
-import { gridOf, type Header, tileData } from "./container.js";
+import { gridOf, type Header, Mode, tileData } from "./container.js";
 import { SymbolReader } from "./entropy.js";
 import { PicoError } from "./errors.js";
 import type { Model } from "./model.js";
 import { type Ints, scaleIndices } from "./scale_decoder.js";
 
-export { chunkData, type Grid, gridOf, type Header, readHeader, type Tile } from "./container.js";
+export { losslessPixels } from "./browser.js";
+export { sha256 } from "./checksums.js";
+export {
+  chunkData, type Grid, gridOf, type Header, Mode, readHeader, type Tile,
+} from "./container.js";
 export { PicoError } from "./errors.js";
+export { type Area, type LosslessImage, losslessImage } from "./lossless.js";
 export { loadModel, type Model } from "./model.js";
 
 /** z `[Nz, zRows, zColumns]` and the symbols of y `[M, yRows, yColumns]`. */
@@ -16,7 +21,7 @@ export interface TileSymbols {
   readonly y: Ints;
 }
 
-/** The symbols of tile `index`. Throws `PicoError` for data that no encoder writes. */
+/** The symbols of tile `index`, of mode 0. Throws `PicoError` for data that no encoder writes. */
 export function decodeTile(
   model: Model,
   file: Uint8Array,
@@ -30,9 +35,11 @@ export function decodeTile(
     );
   }
   const tile = header.tiles[index]!;
+  const data = tileData(file, header, index);
+  if (tile.mode !== Mode.Learned) throw new RangeError(`tile ${index} is lossless: no symbols`);
   const grid = gridOf(tile);
   const bin = Math.floor((63 * tile.level + 500) / 1000);
-  const reader = new SymbolReader(model.tables, model.skipBelow, tileData(file, header, index));
+  const reader = new SymbolReader(model.tables, model.skipBelow, data);
 
   const perChannel = model.zIndex[bin]!;
   const positions = grid.zRows * grid.zColumns;
