@@ -16,8 +16,8 @@ addEventListener("error", ({ message }) => fetch("/result", { method: "POST", bo
 
 
 def post_of(script: str, files: Mapping[str, Path], patience: int = 3600) -> str:
-    """What a module script sends to `/result`; it can fetch `files` by their keys, as `/KEY`. An error
-    in the script's syntax is sent, too.
+    """What a module script sends to `/result`; it can fetch `files` by their keys, as `/KEY`.
+    An error in the script's syntax is sent, too.
 
     Raises `TimeoutError` after `patience` seconds.
     """
