@@ -87,6 +87,21 @@ def test_photos_are_not_and_their_files_have_no_modes() -> None:
     assert modes(data) == [container.MODE_LEARNED] and not data[5] & 1
 
 
+def test_no_drawing_is_tried_of_an_overexposed_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flat where it is white, and the rest tells that a try would be in vain."""
+    pixels = photo(240, 400)
+    pixels[:120] = 255
+    assert is_flat(pixels)
+
+    def never(*_: object, **__: object) -> bytes:
+        raise AssertionError("a try")
+
+    monkeypatch.setattr("picocodec.codec.graphics.encode_lossless", never)
+    assert modes(picocodec.encode(pixels, 10)) == [container.MODE_LEARNED]
+    with pytest.raises(AssertionError, match="a try"):
+        picocodec.encode(drawing(240, 400), 10)
+
+
 def test_each_tile_has_its_own_mode() -> None:
     """A page with a photo that begins shortly before the border between two tiles."""
     pixels = np.concatenate([drawing(100, 480), photo(100, 424)], axis=1)

@@ -16,6 +16,7 @@ from picocodec.codec.graphics import (
     encode_lossless,
     has_few_colours,
     is_flat,
+    is_too_rich,
     may_be_exact,
     price_of_errors,
 )
@@ -113,13 +114,17 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
     most = MOST_FOR_DRAWN * len(learned)
+    photo = CodedTile(container.MODE_LEARNED, learned, None)
     # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
-    if not is_flat(pixels) or not (has_few_colours(pixels) or may_be_exact(pixels, most)):
-        return CodedTile(container.MODE_LEARNED, learned, None)
+    if not is_flat(pixels) or is_too_rich(pixels, most):
+        return photo
+    try_exact = may_be_exact(pixels, most)
+    if not (try_exact or has_few_colours(pixels)):
+        return photo
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
     price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
-    drawn = encode_drawn(pixels, decoded, level, most)
+    drawn = encode_drawn(pixels, decoded, level, most, try_exact)
     if drawn and drawn[1] < price:
         return CodedTile(container.MODE_LOSSLESS, *drawn)
     return CodedTile(container.MODE_LEARNED, learned, price)
