@@ -4,7 +4,7 @@
     conformance/arm64.sh build/arm64               # for ARM
     python conformance/exactness.py --arm64 build/arm64
 
-Decoded are all files of the conformance set, those of tests/golden that are learned throughout, and
+Decoded are those files of the conformance set and of tests/golden that are learned throughout, and
 files that use the arithmetic harder than pictures do: z of any spread up to its limits, and symbols
 of y drawn at random, under all tables that such z selects, with escapes among them. Each
 combination must give the SHA-256 that the NumPy reference gives for each tile. What is not
@@ -212,8 +212,8 @@ def main() -> int:
     golden = sorted((REPOSITORY / "tests" / "golden" / args.model).glob("*.pico"))
     differences = 0
     with tempfile.TemporaryDirectory() as temporary:
-        paths = [case.file for case in all_cases([args.model])]
-        paths += filter(is_learned, golden)
+        paths = [case.file for case in all_cases([args.model])] + golden
+        paths = list(filter(is_learned, paths))
         for seed in range(args.hard):
             paths.append(Path(temporary) / f"hard-{seed}.pico")
             paths[-1].write_bytes(hard_file(model, seed))
