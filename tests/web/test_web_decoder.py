@@ -126,6 +126,30 @@ def test_blocks_that_are_cut_off_at_the_edges(built: Path, tmp_path: Path, mode:
     assert sorted(map(found["blocks"].count, set(found["blocks"]))) == [1, 4, 4, 16]
 
 
+@pytest.mark.parametrize("colour", [0, 2], ids=["even", "odd"])  # bytes of the stream
+def test_every_bit_of_a_webp_files_head_matters_alike(
+    built: Path, tmp_path: Path, colour: int
+) -> None:
+    model = load_model(DEFAULT_MODEL, threads=1).identity
+    good = webp(np.full((40, 50, 3), colour, np.uint8))
+    files = {}
+    for bit in range(8 * 25):
+        file = bytearray(good)
+        file[bit // 8] ^= 1 << bit % 8
+        files[f"bit{bit}"] = bytes(file)
+    files |= {"good": good, "cut": good[:24], "longer": good + b"\0\0", "end": good[:-1] + b"\1"}
+    files = {
+        name: container.write(
+            width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(1, 0)]
+        )
+        for name, data in files.items()
+    }
+    found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
+    assert found == {name: ours(data) for name, data in files.items()}
+    # Of the head, nobody listens to the bit that says whether there is alpha.
+    assert {name for name in files if found[name] == found["good"]} == {"good", "bit196"}
+
+
 SCRIPT = """
 import { losslessImage, losslessPixels, Mode, readHeader, sha256 } from "/dist/index.js";
 const lines = [];
