@@ -23,6 +23,7 @@ from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
 from picolab.networks.codec import Codec
+from picolab.networks.integer import WEIGHT_LIMIT
 from picolab.networks.layers import fold
 
 OPSET = 17
@@ -171,7 +172,10 @@ def scale_decoder_onnx(layers: Sequence[IntegerLayer]) -> bytes:
         return name
 
     y_channels = len(layers[-1].weight)
-    x, offset = "z", constant("z_offset", np.array(128, np.uint8))
+    x, z_zero = "z", constant("z_zero", np.array(128, np.uint8))
+    no_zero = constant("no_zero", np.array(0, np.uint8))
+    # ONNX Runtime is three times as fast with weights that are unsigned, too.
+    weight_zero = constant("weight_zero", np.array(WEIGHT_LIMIT, np.uint8))
     for i, layer in enumerate(layers):
 
         def add(kind: str, inputs: list[str], i: int = i, **attributes: Any) -> str:
@@ -180,9 +184,10 @@ def scale_decoder_onnx(layers: Sequence[IntegerLayer]) -> bytes:
             return name
 
         pad = layer.weight.shape[-1] // 2
-        weight = constant(f"weight_{i}", layer.weight)
-        inputs = [x, weight, offset] if i == 0 else [x, weight]
-        acc = add("ConvInteger", inputs, pads=[pad] * 4)
+        unsigned = layer.weight.astype(np.int32) + WEIGHT_LIMIT
+        weight = constant(f"weight_{i}", unsigned.astype(np.uint8))
+        zero_of_x = z_zero if i == 0 else no_zero
+        acc = add("ConvInteger", [x, weight, zero_of_x, weight_zero], pads=[pad] * 4)
         half = layer.bias.astype(np.int64) + (1 << (layer.shift - 1))
         bias = constant(f"bias_{i}", half.astype(np.int32)[:, :, None, None])
         if len(layer.bias) > 1:

@@ -13,6 +13,7 @@ from picolab.networks.layers import (
     Gains,
     HaarDown,
     HaarUp,
+    PatchConv,
     fold,
     haar_matrix,
 )
@@ -73,6 +74,7 @@ def test_haar_up_inverts_the_transform_of_a_convolution() -> None:
         lambda: HaarUp(8, 6),
         lambda: HaarUp(8, 3, kernel=3, levels=2),
         lambda: ConvScale311(8, 2, 3),
+        lambda: PatchConv(8, 6, 8),
     ],
 )
 def test_folding_changes_nothing(make) -> None:

@@ -33,8 +33,10 @@ from picolab.networks.layers import (
     Chain,
     ConvScale,
     Gains,
+    PatchConv,
     hold_scales,
     interpolate_knots,
+    with_overlap,
 )
 
 PATCH = 16  # side of the block of pixels behind one position of y
@@ -62,7 +64,7 @@ class Analysis(nn.Module):
         self.down = down(c8, c16)
         self.chain16 = Chain(c16, cfg.encoder_blocks_16, e, f, k)
         self.head = ConvScale(c16, cfg.y_channels, gain=0.0 if cfg.shortcut else 1.0)
-        self.shortcut = nn.Conv2d(3 * PATCH**2, cfg.y_channels, 1) if cfg.shortcut else None
+        self.shortcut = PatchConv(3, cfg.y_channels, PATCH) if cfg.shortcut else None
         self.gain = Gains(cfg.y_channels, k)
         self.hyper_in = down(cfg.y_channels, ch)
         self.hyper_chain32 = Chain(ch, cfg.hyper_blocks, e, f, k)
@@ -75,7 +77,7 @@ class Analysis(nn.Module):
         h = self.chain8(self.stem(x), level)
         y = self.head(self.chain16(self.down(h), level))
         if self.shortcut is not None:
-            y = y + self.shortcut(F.pixel_unshuffle(x, PATCH))
+            y = y + self.shortcut(x)
         y = y * self.gain(level)[:, :, None, None]
         h = self.hyper_chain32(self.hyper_in(y), level)
         z = self.hyper_head(self.hyper_chain64(self.hyper_down(h), level))
@@ -116,7 +118,7 @@ class ContextStep(nn.Module):
         if not self.learned_width:
             return out, torch.ones_like(out)
         mu, width = out.chunk(2, dim=1)
-        return mu, 4.0 ** torch.tanh(width)
+        return mu, torch.exp(math.log(4.0) * torch.tanh(width))  # a power takes far longer
 
 
 class ContextModel(nn.Module):
@@ -133,8 +135,8 @@ class ContextModel(nn.Module):
     def forward(self, prior: Tensor, y: Tensor, coded: Tensor, level: Tensor, encode: bool):
         """Give `(t, symbols, y_hat)`; `t` is `(y - mu) / q` before rounding.
 
-        With `encode` False, `y` holds symbols already and `t` equals them. Elements where
-        `coded` `[B, M, H/16, W/16]` is 0 have the symbol 0.
+        With `encode` True, elements where `coded` `[B, M, H/16, W/16]` is 0 have the symbol 0; with
+        False, `y` holds symbols already, which `t` equals, too, and `coded` does not count.
         """
         order = self.order
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -144,7 +146,7 @@ class ContextModel(nn.Module):
             known = torch.cat([own_prior, *(part[2] for part in parts)], dim=1)
             mu, q = step(known, level)
             t = (own - mu) / q if encode else own
-            symbols = round_ste(t) * mask
+            symbols = round_ste(t) * mask if encode else own
             parts.append((t, symbols, symbols * q + mu))
         return tuple(order.join(list(kind)) for kind in zip(*parts, strict=True))
 
@@ -251,9 +253,10 @@ class Texture(nn.Module):
         """Multiply all that the network adds: training is careful, and more may look better."""
         self.strength.log_gain.add_(math.log(factor))
 
-    def forward(self, picture: Tensor, features: Tensor, level: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, features: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         h = self.chain8(self.stem(picture) + self.mix(features), level)
-        return self.head(self.up4(h)) * self.strength(level)[:, :, None, None]
+        strength = realism[:, None] * self.strength(level)
+        return self.head(self.up4(h)) * strength[:, :, None, None]
 
 
 class Synthesis(nn.Module):
@@ -304,8 +307,14 @@ class Synthesis(nn.Module):
                 blocks = blocks + self.overlap(y_hat[:, : self.overlap.in_channels])
             x = x + F.pixel_shuffle(blocks, PATCH)
         if self.texture is not None:
-            x = x + realism[:, None, None, None] * self.texture(x, features, level)
+            x = x + self.texture(x, features, level, realism)
         return x + 0.5
+
+    def fold(self) -> nn.Module:
+        if self.shortcut is not None and self.overlap is not None:
+            self.shortcut = with_overlap(self.shortcut, self.overlap)  # type: ignore[assignment]
+            self.overlap = None
+        return self
 
 
 class Coded(NamedTuple):
