@@ -99,7 +99,7 @@ def test_the_coder_keeps_every_frequency(named: Model) -> None:
         for k, (first, end) in enumerate(zip(ends - table, ends, strict=True)):
             for q in (first, end - 1):
                 state = BestCoder(np.array([q, 1], np.uint32))
-                assert state.pop(1, coder._prepared[index]) == k
+                assert state.pop(1, coder._prepared(index)) == k
 
 
 def _tables(model: Model) -> list[np.ndarray]:
