@@ -76,6 +76,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     export.set_defaults(run=_export)
 
+    take_up = commands.add_parser(
+        "import",
+        help="released model to a checkpoint, to train it further",
+        description="A recipe whose init is this checkpoint begins with the model's weights.",
+    )
+    take_up.add_argument("model", type=Path, help="folder of the model, name.vN")
+    take_up.add_argument("config", type=Path, help="TOML configuration it was trained with")
+    take_up.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoint")
+    take_up.set_defaults(run=_import)
+
     model = commands.add_parser("model", help="about model configurations")
     model_commands = model.add_subparsers(dest="subcommand", required=True)
     info = model_commands.add_parser("info", help="parameters and MACs per pixel")
@@ -214,9 +224,29 @@ def _export(args: argparse.Namespace) -> int:
     codec.load_state_dict(without_prefix("ema", tensors))
     if codec.synthesis.texture is not None:
         codec.synthesis.texture.amplify(args.texture)
-    notes = {"recipe": values["recipe"], "step": str(values["step"]), "licence": "Apache-2.0"}
+    notes = {
+        "recipe": values["recipe"],
+        "step": str(values["step"]),
+        "slopes": " ".join(f"{slope:g}" for slope in values["slopes"]),
+        "licence": "Apache-2.0",
+    }
     name = args.name or config.name
     print(export_model(codec, args.output, name, args.version, notes, args.realism))
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    from picolab.networks.codec import Codec
+    from picolab.networks.config import read_config
+    from picolab.released import read_released
+    from picolab.training.checkpoint import save_checkpoint, with_prefix
+
+    codec = Codec(read_config(args.config))
+    values = read_released(args.model, codec)
+    if args.output.exists():
+        raise ValueError(f"{args.output} is there already; choose another folder")
+    save_checkpoint(args.output, with_prefix("ema", codec.state_dict()), values)
+    print(args.output)
     return 0
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,8 @@ from picolab.networks.layers import (
     HaarDown,
     HaarUp,
     PatchConv,
+    StridedDown,
+    StridedUp,
     fold,
     haar_matrix,
 )
@@ -112,3 +116,26 @@ def test_a_chain_scales_each_sample_by_its_own_level() -> None:
     x = torch.randn(1, 4, 5, 5).expand(2, -1, -1, -1)
     low, high = chain(x, torch.tensor([0.0, 1.0]))
     torch.testing.assert_close(high, low * torch.e)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ConvScale(6, 4, 3),
+        lambda: ConvScale(6, 6, 3, groups=6),
+        lambda: HaarDown(3, 5, kernel=3),
+        lambda: HaarDown(3, 5, levels=2),
+        lambda: HaarUp(5, 3, kernel=3),
+        lambda: HaarUp(5, 3, kernel=1, levels=2),
+        lambda: StridedDown(3, 5),
+        lambda: StridedUp(5, 3),
+        lambda: PatchConv(3, 7, 4),
+    ],
+)
+def test_unfolding_takes_folding_back(make: Callable[[], nn.Module]) -> None:
+    layer, other = randomised(make()), make()
+    plain = layer.fold()
+    conv = plain[0] if isinstance(plain, nn.Sequential) else plain
+    other.unfold(conv.weight, conv.bias)
+    x = torch.randn(2, conv.in_channels, 16, 8)
+    torch.testing.assert_close(other(x), layer(x), atol=1e-5, rtol=1e-5)

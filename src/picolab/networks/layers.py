@@ -68,6 +68,14 @@ class ConvScale(nn.Module):
         weight, bias = self.effective()
         return _plain_conv(weight, bias, self.groups)
 
+    @torch.no_grad()
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        """Become what folds to these values: `fold` backwards, with scales of one."""
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        self.scale_in.fill_(1.0)
+        self.scale_out.fill_(1.0)
+
 
 class HaarDown(ConvScale):
     """Haar downsampling by `2**levels`, then a ConvScale, as one strided linear map."""
@@ -95,6 +103,13 @@ class HaarDown(ConvScale):
         phases = weight.unflatten(1, (-1, f, f))  # [K, C, py, px, ky, kx]
         strided = phases.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
         return _plain_conv(strided, bias, 1, stride=f, padding=self.kernel // 2 * f)
+
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        f = self.factor
+        phases = weight.unflatten(3, (-1, f)).unflatten(2, (-1, f)).permute(0, 1, 3, 5, 2, 4)
+        # The matrix is orthonormal.
+        bands = torch.einsum("kcpyx,bp->kcbyx", phases.flatten(2, 3), self.haar).flatten(1, 2)
+        super().unfold(bands, bias)
 
 
 class HaarUp(ConvScale):
@@ -126,6 +141,12 @@ class HaarUp(ConvScale):
 
     def fold(self) -> nn.Module:
         return nn.Sequential(super().fold(), nn.PixelShuffle(self.factor))
+
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        phases = weight.unflatten(0, (-1, self.factor**2))
+        bands = torch.einsum("kpcyx,bp->kbcyx", phases, self.haar).flatten(0, 1)
+        bias = torch.einsum("kp,bp->kb", bias.unflatten(0, (-1, self.factor**2)), self.haar)
+        super().unfold(bands, bias.flatten())
 
 
 def _identity(levels: int) -> Tensor:
@@ -188,6 +209,9 @@ class StridedUp(ConvScale):
             conv.weight.copy_(weight.transpose(0, 1))
             conv.bias.copy_(bias)  # type: ignore[union-attr]
         return conv
+
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        super().unfold(weight.transpose(0, 1), bias)
 
 
 RESAMPLING = {
@@ -269,6 +293,12 @@ class PatchConv(nn.Conv2d):
         squares = self.weight.unflatten(1, (-1, self.side, self.side)).flatten(3)
         return _plain_conv(squares, self.bias, stride=self.side, padding=0)
 
+    @torch.no_grad()
+    def unfold(self, weight: Tensor, bias: Tensor) -> None:
+        assert self.bias is not None
+        self.weight.copy_(weight.flatten(1)[:, :, None, None])
+        self.bias.copy_(bias)
+
 
 class Surrounded(nn.Module):
     """`x` `[B, C, H, W]`, and behind its channels what lies around each position of the first `n`
@@ -294,6 +324,15 @@ def with_overlap(own: nn.Conv2d, overlap: nn.Conv2d) -> nn.Module:
     weight[:, :n, 0, 0] += taps[:, :, 4]
     around = taps[:, :, AROUND].flatten(1)[:, :, None, None]
     return nn.Sequential(Surrounded(n), _plain_conv(torch.cat([weight, around], 1), own.bias))
+
+
+def without_overlap(weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The weights of `own` and `overlap` that `with_overlap` gives this one of, the centres of the
+    windows being all in `own`."""
+    channels = weight.shape[1] - 8 * n
+    taps = weight.new_zeros(len(weight), n, 9)
+    taps[:, :, AROUND] = weight[:, channels:, 0, 0].unflatten(1, (n, 8))
+    return weight[:, :channels], taps.unflatten(2, (3, 3))
 
 
 def hold_scales(module: nn.Module, learned: str) -> None:
