@@ -76,6 +76,13 @@ def test_bands_are_steps_on_slopes_only() -> None:
     assert bands(stairs, np.zeros_like(stairs)) == 0
 
 
+def test_bands_in_one_tile_of_a_block_count_as_in_that_tile() -> None:
+    slope = np.repeat(np.arange(504, dtype=np.uint8)[None, :, None], 504, axis=0).repeat(3, axis=2)
+    plain = np.zeros((504, 1512, 3), np.uint8)
+    alone, beside = bands(slope, slope // 8 * 8), np.hstack([plain, slope])
+    assert bands(beside, beside // 8 * 8) == pytest.approx(alone, rel=0.02)
+
+
 def test_a_quick_try_predicts_the_careful_one() -> None:
     """Or drawings would be given up unseen: the encoder allows for a factor of two."""
     for pixels in (drawing(504, 504), drawing(90, 700)):
@@ -119,7 +126,7 @@ def test_each_tile_has_its_own_mode() -> None:
 def test_blocks_say_once_what_repeats() -> None:
     """Six tiles in one piece, for less than one by one; regions and damage find their part."""
     pixels = np.tile(drawing(300, 310), (3, 4, 1))[:800, :1200]
-    data = picocodec.encode(pixels, 50)
+    data = picocodec.encode(pixels, 90)
     header = container.read_header(data)
     assert modes(data) == [container.MODE_BLOCK] * 6 and (header.rows, header.columns) == (2, 3)
     assert [tile.length > 0 for tile in header.tiles] == [True] + 5 * [False]
@@ -138,6 +145,20 @@ def test_blocks_say_once_what_repeats() -> None:
     with pytest.warns(DamagedPicture) as told:
         picocodec.decode(bytes(broken), allow_damaged=True)
     assert told[0].message.tiles == tuple(range(6))
+
+
+def test_a_block_may_be_in_few_colours() -> None:
+    """Grays in squares with faint specks, the same in both tiles: a palette for both."""
+    rng = np.random.default_rng(0)
+    squares = np.kron(rng.integers(0, 12, (18, 18)) * 20, np.ones((28, 28), int))
+    specks = rng.integers(3, 11, squares.shape) * (rng.random(squares.shape) < 0.02)
+    page = np.tile(squares + specks, 2).astype(np.uint8)
+    pixels = page[:, :, None].repeat(3, axis=2)
+    data = picocodec.encode(pixels, 30)
+    decoded = picocodec.decode(data)
+    assert modes(data) == [container.MODE_BLOCK] * 2
+    assert len(np.unique(decoded.reshape(-1, 3), axis=0)) <= 128 and psnr(decoded, pixels) > 40
+    assert len(data) < 0.8 * len(encode_lossless(pixels))
 
 
 def test_a_block_with_a_photo_in_it_is_not_joined() -> None:

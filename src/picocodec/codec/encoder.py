@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from picocodec.codec import tiles
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.graphics import (
     encode_drawn,
-    encode_lossless,
     has_few_colours,
     is_flat,
     is_too_rich,
@@ -84,7 +84,7 @@ def _encoder(
             coded.append(tile)
             if progress:
                 progress(len(coded), len(layout))
-        _join_blocks(coded, picture.rgb)
+        _join_blocks(coded, picture.rgb, level)
         return container.write(
             width=width,
             height=height,
@@ -101,12 +101,13 @@ def _encoder(
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile's mode, its data, and its price in bits, errors included; None of a photo's, which
-    is never taken for a drawing."""
+    """A tile's mode, its data, its price in bits, errors included, and what the networks make of
+    its pixels; no price and no pixels of a photo's, which is never taken for a drawing."""
 
     mode: int
     data: bytes
-    price: float | None
+    price: float | None = None
+    decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
@@ -114,7 +115,7 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     learned = encode_tile(model, rgb, tile, level)
     pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
     most = MOST_FOR_DRAWN * len(learned)
-    photo = CodedTile(container.MODE_LEARNED, learned, None)
+    photo = CodedTile(container.MODE_LEARNED, learned)
     # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
     if not is_flat(pixels) or is_too_rich(pixels, most):
         return photo
@@ -126,15 +127,15 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
     drawn = encode_drawn(pixels, decoded, level, most, try_exact)
     if drawn and drawn[1] < price:
-        return CodedTile(container.MODE_LOSSLESS, *drawn)
-    return CodedTile(container.MODE_LEARNED, learned, price)
+        return CodedTile(container.MODE_LOSSLESS, *drawn, decoded)
+    return CodedTile(container.MODE_LEARNED, learned, price, decoded)
 
 
-def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
-    """Keep blocks of tiles in one piece without loss, where that has the lower price: what
-    repeats from tile to tile is then kept once."""
+def _join_blocks(coded: list[CodedTile], rgb: Pixels, level: int) -> None:
+    """Keep blocks of tiles in one piece, as drawn, where that has the lower price: what repeats
+    from tile to tile is then kept once."""
     height, width = rgb.shape[:2]
-    columns = container.tiles_along(width)
+    layout, columns = tiles.layout(width, height), container.tiles_along(width)
     first_of = partial(tiles.block_of, columns=columns)
     for first, group in groupby(sorted(range(len(coded)), key=first_of), key=first_of):
         members = list(group)
@@ -144,12 +145,18 @@ def _join_blocks(coded: list[CodedTile], rgb: Pixels) -> None:
             continue
         b = tiles.block(width, height, *divmod(first, columns))
         pixels = rgb[b.top : b.top + b.height, b.left : b.left + b.width]
+        learned = np.empty_like(pixels)
+        for i in members:
+            tile, decoded = layout[i], coded[i].decoded
+            assert decoded is not None  # as its price is not
+            top, left = tile.top - b.top, tile.left - b.left
+            learned[top : top + tile.height, left : left + tile.width] = decoded
         least = sum(len(coded[i].data) for i in members)
-        data = encode_lossless(pixels)
-        if 8 * len(data) < sum(prices) and len(data) <= MOST_FOR_DRAWN * least:
+        drawn = encode_drawn(pixels, learned, level, MOST_FOR_DRAWN * least)
+        if drawn and drawn[1] < sum(prices):
             for i in members:
-                piece = data if i == first else b""
-                coded[i] = CodedTile(container.MODE_BLOCK, piece, 8 * len(piece))
+                piece = drawn[0] if i == first else b""
+                coded[i] = CodedTile(container.MODE_BLOCK, piece)
 
 
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:

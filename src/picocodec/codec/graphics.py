@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
-from picocodec.format.container import LEVEL_STEPS
+from picocodec.format.container import LEVEL_STEPS, TILE
 
 # Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
 # noise leaves a photo far fewer.
@@ -25,7 +25,7 @@ MOST_NOVEL = 4
 
 # Numbers of colours that are tried, and what of the price of all of them the fewer must save at
 # least: pixels as they are have a worth of their own.
-PALETTES = 64, 16
+PALETTES = 128, 64, 32, 16
 LEAST_SAVED = 0.2
 
 # Of all pixels, the different colours that a drawing has at most: it is 0.04 of pages on a screen,
@@ -162,8 +162,10 @@ def posterised(pixels: Pixels, reduced: Pixels, learned: Pixels) -> bool:
 
 
 def bands(pixels: Pixels, reduced: Pixels) -> float:
-    """Of all pixels, those that were on a smooth slope and with fewer colours are at a step."""
-    count = 0
+    """Of all pixels of the worst tile, those that were on a smooth slope and with fewer colours
+    are at a step."""
+    height, width = pixels.shape[:2]
+    steps = np.zeros((height, width), np.uint8)
     for axis in (0, 1):
         largest = [
             np.maximum.reduce(
@@ -171,8 +173,15 @@ def bands(pixels: Pixels, reduced: Pixels) -> float:
             )
             for p in (pixels, reduced)
         ]
-        count += int(np.count_nonzero((largest[0] <= 2) & (largest[1] >= 3)))
-    return count / pixels[:, :, 0].size
+        new = (largest[0] <= 2) & (largest[1] >= 3)
+        steps[: new.shape[0], : new.shape[1]] += new
+    # In a block, slopes of one tile do not become bands because others have none.
+    down, across = max(1, round(height / TILE)), max(1, round(width / TILE))
+    return max(
+        float(part.mean())
+        for row in np.array_split(steps, down)
+        for part in np.array_split(row, across, axis=1)
+    )
 
 
 def encode_lossless(pixels: Pixels, quick: bool = False) -> bytes:
