@@ -224,12 +224,12 @@ def _export(args: argparse.Namespace) -> int:
     codec.load_state_dict(without_prefix("ema", tensors))
     if codec.synthesis.texture is not None:
         codec.synthesis.texture.amplify(args.texture)
-    notes = {
-        "recipe": values["recipe"],
-        "step": str(values["step"]),
-        "slopes": " ".join(f"{slope:g}" for slope in values["slopes"]),
-        "licence": "Apache-2.0",
-    }
+    if values["slopes"] != codec.slopes:
+        raise ValueError(
+            f"{args.checkpoint} was trained between the lambdas {values['slopes']}, not those of "
+            f"{args.config}, {codec.slopes}: give the configuration that it was trained with"
+        )
+    notes = {"recipe": values["recipe"], "step": str(values["step"]), "licence": "Apache-2.0"}
     name = args.name or config.name
     print(export_model(codec, args.output, name, args.version, notes, args.realism))
     return 0

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from picocodec.codec import scale_decoder
-from picocodec.codec.networks import FILES, Model
+from picocodec.codec.networks import FILES, SLOPES, Model
 from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
@@ -74,7 +74,7 @@ def export_model(
     for key, (inputs, input_names, output_names) in samples.items():
         data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
-    _write_description(target, name, version, skip_below, realism, notes)
+    _write_description(target, name, version, skip_below, realism, codec.slopes, notes)
     check_export(graphs, layers, Model(target))
     return target
 
@@ -270,10 +270,17 @@ def _write_tables(
 
 
 def _write_description(
-    folder: Path, name: str, version: int, skip_below: int, realism: float, notes: dict[str, str]
+    folder: Path,
+    name: str,
+    version: int,
+    skip_below: int,
+    realism: float,
+    slopes: Sequence[float],
+    notes: dict[str, str],
 ) -> None:
     lines = [f'name = "{name}"', f"version = {version}", f"skip_below = {skip_below}"]
     lines.append(f"realism = {realism}")
+    lines += [f"{key} = {slope}" for key, slope in zip(SLOPES, slopes, strict=True)]
     lines += [f'{key} = "{value}"' for key, value in notes.items()]
     lines += ["", "[sha256]"]
     for file in FILES:

@@ -16,6 +16,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
+from picocodec.codec.networks import SLOPES
 from picocodec.codec.scale_decoder import LEVEL_BINS
 from picolab.networks.codec import Codec
 from picolab.networks.integer import INDEX_UNIT, IntegerConv
@@ -40,10 +41,10 @@ def read_released(folder: Path, codec: Codec) -> dict[str, Any]:
     Raises `ValueError` if the model is of another configuration, or older than this way back.
     """
     description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
-    if "slopes" not in description:
+    if not description.keys() >= set(SLOPES):
         raise ValueError(
-            f"{folder}: its model.toml names no slopes: models up to small-preview.v2 cannot be "
-            "trained further, for they were folded in another way; start from a later one"
+            f"{folder}: its model.toml names no lambda_min; models up to small-preview.v2 cannot "
+            "be trained further, for they were folded in another way: start from a later one"
         )
     values = _values(folder)
     try:
@@ -55,7 +56,7 @@ def read_released(folder: Path, codec: Codec) -> dict[str, Any]:
     return {
         "recipe": description["recipe"],
         "step": int(description["step"]),
-        "slopes": [float(slope) for slope in description["slopes"].split()],
+        "slopes": [float(description[name]) for name in SLOPES],
     }
 
 

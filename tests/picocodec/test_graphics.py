@@ -50,14 +50,14 @@ def test_or_in_few_colours_where_that_saves_much() -> None:
     squares = np.kron(rng.integers(0, 12, (12, 12)) * 20, np.ones((20, 20), int))
     specks = rng.integers(3, 11, squares.shape) * (rng.random(squares.shape) < 0.1)
     pixels = (squares + specks).astype(np.uint8)[:, :, None].repeat(3, axis=2)
-    drawn = encode_drawn(pixels, pixels, 200, 1 << 20)
+    drawn = encode_drawn(pixels, pixels, 200, 83.2, 1 << 20)
     assert drawn is not None
     decoded = decode_lossless(drawn[0], Tile(0, 0, 240, 240))
     assert len(np.unique(decoded)) <= 64 and psnr(decoded, pixels) > 40
     assert len(drawn[0]) < 0.8 * len(encode_lossless(pixels))
-    assert drawn[1] == 8 * len(drawn[0]) + price_of_errors(pixels, decoded, 200)
+    assert drawn[1] == 8 * len(drawn[0]) + price_of_errors(pixels, decoded, 83.2)
     assert np.array_equal(decoded[specks == 0], pixels[specks == 0])  # areas stay what they are
-    assert encode_drawn(pixels, pixels, 900, 1 << 20)[0] == encode_lossless(pixels)
+    assert encode_drawn(pixels, pixels, 900, 6446.0, 1 << 20)[0] == encode_lossless(pixels)
 
 
 def test_the_colours_of_a_palette_are_kept_exactly() -> None:

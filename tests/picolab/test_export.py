@@ -48,6 +48,13 @@ def test_realism_of_a_release_is_what_its_decoder_does_unless_told(tmp_path: Pat
     assert (str(model.identity), model.realism, model.has_dial) == ("renamed.v7", 0.25, True)
 
 
+def test_a_release_tells_the_slopes_it_was_trained_for(tmp_path: Path, model: Model) -> None:
+    assert (model.slope(0), model.slope(1000)) == pytest.approx((24.0, 12000.0))
+    codec = Codec(replace(TINY, lambda_min=6.0, lambda_max=600.0))
+    folder = export.export_model(codec, tmp_path, "other", 1, {})
+    assert Model(folder, threads=1).slope(500) == pytest.approx(60.0)
+
+
 def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
     y = np.random.default_rng(0).normal(0, 9, (1, TINY.y_channels, 8, 8)).astype(np.float32)
     coded = np.zeros(y.shape[1:], bool)

@@ -17,7 +17,7 @@ from picolab.networks.config import CodecConfig
 from picolab.released import read_released
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 
-NOTES = {"recipe": "tiny-test", "step": "7", "slopes": "8 12000"}
+NOTES = {"recipe": "tiny-test", "step": "7"}
 
 
 def released(folder: Path) -> Path:
@@ -37,7 +37,7 @@ def written(config: CodecConfig, path: Path) -> Path:
 def test_a_release_taken_up_again_computes_the_same(tmp_path: Path, level: float) -> None:
     first, second = tiny_codec(), tiny_codec(seed=5)
     values = read_released(released(tmp_path), second)
-    assert values == {"recipe": "tiny-test", "step": 7, "slopes": [8.0, 12000.0]}
+    assert values == {"recipe": "tiny-test", "step": 7, "slopes": [24.0, 12000.0]}
     picture = torch.from_numpy(photo(128, 192)).permute(2, 0, 1)[None].float() / 255
     at, realism = torch.tensor([level]), torch.tensor([0.7])
     with torch.no_grad():
@@ -77,7 +77,7 @@ def test_the_command_writes_a_checkpoint_to_start_from(tmp_path: Path) -> None:
     tensors, values = load_checkpoint(tmp_path / "checkpoint")
     codec = Codec(TINY)
     codec.load_state_dict(without_prefix("ema", tensors))
-    assert values["slopes"] == [8.0, 12000.0]
+    assert values["slopes"] == [24.0, 12000.0]
     assert main(command) == 1  # it would be written over
 
 
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
         read_released(folder, Codec(replace(TINY, name="wide", decoder_channels_8=16)))
     with pytest.raises(ValueError, match="not of configuration 'plain'"):
         read_released(folder, Codec(replace(TINY, name="plain", overlap=0)))
-    text = (folder / "model.toml").read_text().replace('slopes = "8 12000"\n', "")
+    text = (folder / "model.toml").read_text().replace("lambda_min = 24.0\n", "")
     (folder / "model.toml").write_text(text)
-    with pytest.raises(ValueError, match="names no slopes"):
+    with pytest.raises(ValueError, match="names no lambda_min"):
         read_released(folder, Codec(TINY))

@@ -84,7 +84,7 @@ def _encoder(
             coded.append(tile)
             if progress:
                 progress(len(coded), len(layout))
-        _join_blocks(coded, picture.rgb, level)
+        _join_blocks(coded, picture.rgb, level, networks.slope(level))
         return container.write(
             width=width,
             height=height,
@@ -124,14 +124,15 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
         return photo
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
-    price = 8 * len(learned) + price_of_errors(pixels, decoded, level)
-    drawn = encode_drawn(pixels, decoded, level, most, try_exact)
+    slope = model.slope(level)
+    price = 8 * len(learned) + price_of_errors(pixels, decoded, slope)
+    drawn = encode_drawn(pixels, decoded, level, slope, most, try_exact)
     if drawn and drawn[1] < price:
         return CodedTile(container.MODE_LOSSLESS, *drawn, decoded)
     return CodedTile(container.MODE_LEARNED, learned, price, decoded)
 
 
-def _join_blocks(coded: list[CodedTile], rgb: Pixels, level: int) -> None:
+def _join_blocks(coded: list[CodedTile], rgb: Pixels, level: int, slope: float) -> None:
     """Keep blocks of tiles in one piece, as drawn, where that has the lower price: what repeats
     from tile to tile is then kept once."""
     height, width = rgb.shape[:2]
@@ -152,7 +153,7 @@ def _join_blocks(coded: list[CodedTile], rgb: Pixels, level: int) -> None:
             top, left = tile.top - b.top, tile.left - b.left
             learned[top : top + tile.height, left : left + tile.width] = decoded
         least = sum(len(coded[i].data) for i in members)
-        drawn = encode_drawn(pixels, learned, level, MOST_FOR_DRAWN * least)
+        drawn = encode_drawn(pixels, learned, level, slope, MOST_FOR_DRAWN * least)
         if drawn and drawn[1] < sum(prices):
             for i in members:
                 piece = drawn[0] if i == first else b""

@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
-from picocodec.format.container import LEVEL_STEPS, TILE
+from picocodec.format.container import TILE
 
 # Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
 # noise leaves a photo far fewer.
@@ -44,10 +44,6 @@ SQUARE = 16
 # In thousandths, the level from which on pixels are asked for as they are.
 EXACT_LEVEL = 900
 
-# What a mean squared error of 1 (of values 0 to 1) is worth in bits a pixel at levels 0 and 1,
-# log-linear between: the bargain that models are trained for.
-_WORTH = 24.0, 12000.0
-
 # Of a lossless WebP file: RIFF, VP8L, a signature, and width - 1 and height - 1 in 14 bits each,
 # which leaves 4 bits for alpha and the version. What follows is the stream.
 _HEAD = struct.Struct("<4sI4s4sIBI")
@@ -78,12 +74,11 @@ def _all_equal(a: Pixels, b: Pixels) -> NDArray[np.bool_]:
     return equal[:, :, 0] & equal[:, :, 1] & equal[:, :, 2]
 
 
-def price_of_errors(pixels: Pixels, decoded: Pixels, level: int) -> float:
-    """The bits that are worth spending to see `pixels` themselves instead of `decoded`."""
-    low, high = _WORTH
-    worth = low * (high / low) ** (level / LEVEL_STEPS)
+def price_of_errors(pixels: Pixels, decoded: Pixels, slope: float) -> float:
+    """The bits that are worth spending to see `pixels` themselves instead of `decoded`; `slope` is
+    what a mean squared error of 1 (of values 0 to 1) is worth in bits a pixel."""
     squares = np.square((pixels.astype(np.float32) - decoded) / 255).mean(2)
-    return float(worth * squares.sum())
+    return float(slope * squares.sum())
 
 
 def has_few_colours(pixels: Pixels) -> bool:
@@ -99,11 +94,17 @@ def may_be_exact(pixels: Pixels, most: int) -> bool:
 
 
 def encode_drawn(
-    pixels: Pixels, learned: Pixels, level: int, most: int, try_exact: bool = True
+    pixels: Pixels,
+    learned: Pixels,
+    level: int,
+    slope: float,
+    most: int,
+    try_exact: bool = True,
 ) -> tuple[bytes, float] | None:
     """A lossless WebP stream of a tile's pixels, as they are (with `try_exact`) or in fewer
     colours, and its price in bits, errors included: the lowest that takes at most `most` bytes, if
-    any does. `learned` is what the learned coding makes of them."""
+    any does. `learned` is what the learned coding makes of them at `level`, whose `slope` that of
+    `price_of_errors` is."""
     best: tuple[bytes, float] | None = None
     limit = np.inf
     if try_exact:
@@ -113,7 +114,7 @@ def encode_drawn(
             limit = (1 - LEAST_SAVED) * best[1]
     for colours in PALETTES if level < EXACT_LEVEL and has_few_colours(pixels) else ():
         reduced = in_fewer_colours(pixels, colours)
-        errors = price_of_errors(pixels, reduced, level)
+        errors = price_of_errors(pixels, reduced, slope)
         if (
             errors >= limit
             or not may_be_exact(reduced, most)

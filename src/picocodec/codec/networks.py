@@ -40,6 +40,7 @@ from picocodec.format.tables import SCALE_COUNT, check_integers
 
 DEFAULT_MODEL = "small-preview.v2"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
+SLOPES = "lambda_min", "lambda_max"
 UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 
@@ -105,6 +106,9 @@ class Model:
             self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
             self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
+            # The slopes of levels 0 and 1; of the first models they were not told.
+            slopes = {"lambda_min": 24.0, "lambda_max": 12000.0} | description
+            self._slopes = [_number(slopes, name, float, 1e-3, 1e9) for name in SLOPES]
             version = _number(description, "version", int, 0, 255)
             check = fingerprint(self._hashes, self.skip_below)[:4]
             self.identity = ModelId(description["name"], version, check)
@@ -113,6 +117,11 @@ class Model:
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._session_locks = {name: Lock() for name in FILES}
         self._lock = RLock()
+
+    def slope(self, level: int) -> float:
+        """The lambda of `bits a pixel + lambda * MSE` that a level was trained for."""
+        low, high = self._slopes
+        return low * (high / low) ** (level / LEVEL_STEPS)
 
     def _read(self, name: str) -> bytes:
         """One of the model's files: what is used is what was verified."""
