@@ -16,8 +16,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from picocodec.codec.networks import SLOPES
+from picocodec.codec.networks import Model
 from picocodec.codec.scale_decoder import LEVEL_BINS
+from picocodec.format.container import LEVEL_STEPS
 from picolab.networks.codec import Codec
 from picolab.networks.integer import INDEX_UNIT, IntegerConv
 from picolab.networks.layers import ConvScale, Gains, PatchConv, interpolate_knots, without_overlap
@@ -38,14 +39,10 @@ def read_released(folder: Path, codec: Codec) -> dict[str, Any]:
     """Fill `codec` with the weights of the released model in `folder`; returns what a checkpoint
     says of them beside: recipe, step, and the slopes of levels 0 and 1.
 
-    Raises `ValueError` if the model is of another configuration, or older than this way back.
+    Raises `ValueError` if the model is of another configuration, `UnknownModel` for none.
     """
+    model = Model(folder)
     description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
-    if not description.keys() >= set(SLOPES):
-        raise ValueError(
-            f"{folder}: its model.toml names no lambda_min; models up to small-preview.v2 cannot "
-            "be trained further, for they were folded in another way: start from a later one"
-        )
     values = _values(folder)
     try:
         _fill(codec, values)
@@ -56,7 +53,7 @@ def read_released(folder: Path, codec: Codec) -> dict[str, Any]:
     return {
         "recipe": description["recipe"],
         "step": int(description["step"]),
-        "slopes": [float(description[name]) for name in SLOPES],
+        "slopes": [model.slope(0), model.slope(LEVEL_STEPS)],
     }
 
 
@@ -88,6 +85,9 @@ def _fill(codec: Codec, values: dict[str, Tensor]) -> None:
         return
     if overlap is None:
         weight, bias = conv("synthesis.shortcut")
+    elif "synthesis.overlap.weight" in values:  # up to small-preview.v2 they were not joined
+        weight, bias = conv("synthesis.shortcut")
+        overlap.weight.copy_(values["synthesis.overlap.weight"])
     else:
         merged, bias = conv("synthesis.shortcut.1")
         weight, around = without_overlap(merged, overlap.in_channels)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from tiny import TINY, photo, tiny_codec
 
+from picocodec.codec.networks import load_model
 from picolab import export
 from picolab.cli import main
 from picolab.networks.codec import Codec
-from picolab.networks.config import CodecConfig
+from picolab.networks.config import CodecConfig, read_config
 from picolab.released import read_released
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 
@@ -87,7 +88,24 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
         read_released(folder, Codec(replace(TINY, name="wide", decoder_channels_8=16)))
     with pytest.raises(ValueError, match="not of configuration 'plain'"):
         read_released(folder, Codec(replace(TINY, name="plain", overlap=0)))
-    text = (folder / "model.toml").read_text().replace("lambda_min = 24.0\n", "")
-    (folder / "model.toml").write_text(text)
-    with pytest.raises(ValueError, match="names no lambda_min"):
-        read_released(folder, Codec(TINY))
+
+
+def test_the_first_models_can_be_taken_up_too() -> None:
+    """They were folded in another way: small-preview.v2 beside its own decoder."""
+    model = load_model("small-preview.v2", 1)
+    codec = Codec(replace(read_config("configs/small.toml"), lambda_min=24.0))
+    assert read_released(model.folder, codec)["slopes"] == codec.slopes
+    z = np.random.default_rng(1).integers(-2, 3, (64, 2, 2)).astype(np.int32)
+    symbols = np.random.default_rng(0).integers(-2, 3, (192, 8, 8)).astype(np.int32)
+    symbols[:, ::2] = 0
+    at, realism = torch.tensor([0.4]), torch.tensor([0.5])
+    with torch.no_grad():
+        prior = codec.context_decoder(torch.from_numpy(z)[None].float(), at)
+        y = torch.from_numpy(symbols)[None].float()
+        y_hat = codec.context_model(prior, y, torch.ones_like(y), at, encode=False)[2]
+        picture = codec.synthesis(y_hat, at, realism).numpy()
+        pixels = torch.from_numpy(photo(128, 128)).permute(2, 0, 1)[None].float() / 255
+        latent = codec.analysis(pixels, at)[0].numpy()
+    np.testing.assert_allclose(picture, model.synthesise(symbols, z, 400, 0.5), atol=2e-3)
+    theirs = model.analyse(pixels.numpy(), 400)[0]
+    np.testing.assert_allclose(latent, theirs, atol=1e-3 * abs(theirs).max())
