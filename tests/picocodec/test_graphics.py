@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter, features
 from tiny import drawing, photo
 
 import picocodec
+from picocodec.codec import encoder
 from picocodec.codec.graphics import (
     bands,
     decode_lossless,
@@ -282,3 +283,23 @@ def test_noise_in_a_good_stream_never_crashes() -> None:
             assert decode_lossless(bytes(data), TILE).shape == (60, 80, 3)
         except CorruptTile:
             pass
+
+
+def test_rows_of_blocks_are_joined_as_they_come_and_their_pixels_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A drawing of many rows keeps what its tiles decode to for one row of blocks."""
+    kept: list[int] = []
+    join = encoder._join_last_blocks
+
+    def spy(coded: list[encoder.CodedTile], *rest: object) -> None:
+        before = sum(tile.decoded is not None for tile in coded)
+        join(coded, *rest)
+        kept.append(before)
+        assert all(tile.decoded is None for tile in coded)
+
+    monkeypatch.setattr(encoder, "_join_last_blocks", spy)
+    pixels = np.tile(drawing(200, 300), (13, 2, 1))
+    data = picocodec.encode(pixels, quality=95)
+    assert kept == [8, 4]
+    np.testing.assert_array_equal(picocodec.decode(data), pixels)

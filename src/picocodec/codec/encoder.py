@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +66,7 @@ def _encoder(
     """What makes a picture's file from a level."""
     height, width = picture.rgb.shape[:2]
     layout = tiles.layout(width, height)
+    row_of_blocks = container.tiles_along(width) * container.BLOCK
     workers, threads_of_each = share(threads, len(layout))
     networks = load_model(model, threads_of_each)
     if workers * threads_of_each > 1:
@@ -82,9 +81,10 @@ def _encoder(
 
         for tile in in_order(task, layout, workers):
             coded.append(tile)
+            if len(coded) % row_of_blocks == 0 or len(coded) == len(layout):
+                _join_last_blocks(coded, layout, picture.rgb, level, networks.slope(level))
             if progress:
                 progress(len(coded), len(layout))
-        _join_blocks(coded, picture.rgb, level, networks.slope(level))
         return container.write(
             width=width,
             height=height,
@@ -132,32 +132,42 @@ def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile
     return CodedTile(container.MODE_LEARNED, learned, price, decoded)
 
 
-def _join_blocks(coded: list[CodedTile], rgb: Pixels, level: int, slope: float) -> None:
+def _join_last_blocks(
+    coded: list[CodedTile], layout: list[Tile], rgb: Pixels, level: int, slope: float
+) -> None:
     """Keep blocks of tiles in one piece, as drawn, where that has the lower price: what repeats
-    from tile to tile is then kept once."""
+    from tile to tile is then kept once. Of `coded` these are the last row of blocks, whose decoded
+    pixels are let go: a whole drawing's would be as large as the picture."""
     height, width = rgb.shape[:2]
-    layout, columns = tiles.layout(width, height), container.tiles_along(width)
-    first_of = partial(tiles.block_of, columns=columns)
-    for first, group in groupby(sorted(range(len(coded)), key=first_of), key=first_of):
-        members = list(group)
-        prices = [price for i in members if (price := coded[i].price) is not None]
-        drawn_alone = any(coded[i].mode == container.MODE_LOSSLESS for i in members)
-        if len(members) == 1 or not drawn_alone or len(prices) < len(members):
-            continue
-        b = tiles.block(width, height, *divmod(first, columns))
-        pixels = rgb[b.top : b.top + b.height, b.left : b.left + b.width]
-        learned = np.empty_like(pixels)
-        for i in members:
-            tile, decoded = layout[i], coded[i].decoded
-            assert decoded is not None  # as its price is not
-            top, left = tile.top - b.top, tile.left - b.left
-            learned[top : top + tile.height, left : left + tile.width] = decoded
-        least = sum(len(coded[i].data) for i in members)
-        drawn = encode_drawn(pixels, learned, level, slope, MOST_FOR_DRAWN * least)
-        if drawn and drawn[1] < sum(prices):
+    columns, rows = container.tiles_along(width), container.tiles_along(height)
+    row = (len(coded) - 1) // columns // container.BLOCK * container.BLOCK
+    for column in range(0, columns, container.BLOCK):
+        first = row * columns + column
+        members = tiles.members_of_block(first, columns, rows)
+        if _may_be_joined([coded[i] for i in members]):
+            b = tiles.block(width, height, row, column)
+            pixels = rgb[b.top : b.top + b.height, b.left : b.left + b.width]
+            learned, price = np.empty_like(pixels), 0.0
             for i in members:
-                piece = drawn[0] if i == first else b""
-                coded[i] = CodedTile(container.MODE_BLOCK, piece)
+                tile, alone = layout[i], coded[i]
+                assert alone.price is not None and alone.decoded is not None
+                top, left = tile.top - b.top, tile.left - b.left
+                learned[top : top + tile.height, left : left + tile.width] = alone.decoded
+                price += alone.price
+            least = sum(len(coded[i].data) for i in members)
+            drawn = encode_drawn(pixels, learned, level, slope, MOST_FOR_DRAWN * least)
+            if drawn and drawn[1] < price:
+                for i in members:
+                    piece = drawn[0] if i == first else b""
+                    coded[i] = CodedTile(container.MODE_BLOCK, piece)
+        for i in members:
+            coded[i] = replace(coded[i], decoded=None)
+
+
+def _may_be_joined(members: list[CodedTile]) -> bool:
+    """Whether several tiles look drawn, all of them, and one was even taken for it alone."""
+    drawn_alone = any(tile.mode == container.MODE_LOSSLESS for tile in members)
+    return len(members) > 1 and drawn_alone and all(tile.price is not None for tile in members)
 
 
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:
