@@ -18,13 +18,15 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from picocodec.codec import scale_decoder
-from picocodec.codec.networks import FILES, SLOPES, Model
+from picocodec.codec.networks import FILES, PREVIEW, SLOPES, Model
 from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
+from picolab.data.images import TileSet
 from picolab.networks.codec import Codec
 from picolab.networks.integer import WEIGHT_LIMIT
 from picolab.networks.layers import fold
+from picolab.preview import Preview, fit_preview
 
 OPSET = 17
 ESCAPE_PROBABILITY = 1e-4  # of leaving a table's radius; an escape then costs about 20 bits
@@ -38,10 +40,12 @@ def export_model(
     version: int,
     notes: dict[str, str],
     realism: float = 0.0,
+    tiles: TileSet | None = None,
 ) -> Path:
     """Write the released form of a trained codec to `folder/name.vN`, checked; returns its path.
 
-    `codec` is folded in place. `realism` is what its decoder does unless it is told. Weights are
+    `codec` is folded in place. `realism` is what its decoder does unless it is told. A preview is
+    fitted to `tiles`; without them the release has none. Weights are
     stored as float16 and run as float32; the rounding is done first, so that the check against
     PyTorch covers it. Raises `RuntimeError` if what was written does not compute what PyTorch does.
     """
@@ -54,7 +58,8 @@ def export_model(
     _write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
     (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
 
-    graphs = prepare_graphs(codec)
+    preview = fit_preview(codec, tiles, skip_below, realism) if tiles else None
+    graphs = prepare_graphs(codec, preview)
     cfg = codec.cfg
     y, z = torch.randn(1, cfg.y_channels, 8, 12), torch.randn(1, cfg.z_channels, 2, 3)
     level = torch.tensor([0.5])
@@ -71,10 +76,13 @@ def export_model(
             ["picture"],
         ),
     }
+    if preview:
+        samples["preview"] = ((y.round(), z, level), ["symbols", "z", "level"], ["picture"])
     for key, (inputs, input_names, output_names) in samples.items():
         data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
-    _write_description(target, name, version, skip_below, realism, codec.slopes, notes)
+    files = [*FILES, PREVIEW] if preview else list(FILES)
+    _write_description(target, files, name, version, skip_below, realism, codec.slopes, notes)
     check_export(graphs, layers, Model(target))
     return target
 
@@ -91,7 +99,7 @@ class _Context(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    """symbols, z, level, realism to the picture: the context model's other half, the decoder."""
+    """symbols, z, level, realism to the picture."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -99,19 +107,43 @@ class _Synthesis(nn.Module):
         self.synthesis = codec.synthesis
 
     def forward(self, symbols: Tensor, z: Tensor, level: Tensor, realism: Tensor) -> Tensor:
-        prior = self.decoder(z, level)
-        y_hat = self.model(prior, symbols, torch.ones_like(symbols), level, encode=False)[2]
+        y_hat = _latent(self.decoder, self.model, symbols, z, level)
         return self.synthesis(y_hat, level, realism)
 
 
-def prepare_graphs(codec: Codec) -> dict[str, nn.Module]:
-    """The three pixel-path networks as they will be exported: folded, weights rounded."""
+class _PreviewOfSymbols(nn.Module):
+    """symbols, z, level to the preview."""
+
+    def __init__(self, codec: Codec, preview: Preview) -> None:
+        super().__init__()
+        self.decoder, self.model = codec.context_decoder, codec.context_model
+        self.preview = preview
+
+    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
+        return self.preview(_latent(self.decoder, self.model, symbols, z, level), level)
+
+
+def _latent(
+    decoder: nn.Module, model: nn.Module, symbols: Tensor, z: Tensor, level: Tensor
+) -> Tensor:
+    """y_hat: the context model's other half."""
+    return model(decoder(z, level), symbols, torch.ones_like(symbols), level, encode=False)[2]
+
+
+def prepare_graphs(codec: Codec, preview: Preview | None = None) -> dict[str, nn.Module]:
+    """The pixel-path networks as they will be exported: folded, weights rounded."""
     codec = codec.eval().cpu()
-    for part in (codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis):
+    parts = [codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis]
+    for part in [*parts, preview.map] if preview else parts:
         fold(part)
         for parameter in part.parameters():
             parameter.data = parameter.data.half().float()
-    return {"analysis": codec.analysis, "context": _Context(codec), "synthesis": _Synthesis(codec)}
+    graphs = {
+        "analysis": codec.analysis,
+        "context": _Context(codec),
+        "synthesis": _Synthesis(codec),
+    }
+    return graphs | ({"preview": _PreviewOfSymbols(codec, preview)} if preview else {})
 
 
 def to_onnx_bytes(
@@ -271,6 +303,7 @@ def _write_tables(
 
 def _write_description(
     folder: Path,
+    files: Sequence[str],
     name: str,
     version: int,
     skip_below: int,
@@ -283,7 +316,7 @@ def _write_description(
     lines += [f"{key} = {slope}" for key, slope in zip(SLOPES, slopes, strict=True)]
     lines += [f'{key} = "{value}"' for key, value in notes.items()]
     lines += ["", "[sha256]"]
-    for file in FILES:
+    for file in files:
         digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
         lines.append(f'"{file}" = "{digest}"')
     (folder / "model.toml").write_text("\n".join(lines) + "\n", "utf-8")
@@ -314,6 +347,9 @@ def check_export(
         for realism in (0.0, 1.0):
             theirs = graphs["synthesis"](*inputs, torch.tensor([realism])).numpy()
             _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
+        if model.has_preview:
+            theirs = graphs["preview"](*inputs).numpy()
+            _compare("preview", theirs, model.preview(symbols, z_symbols, level), 2e-3)
 
 
 def _compare(what: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], at_most: float):

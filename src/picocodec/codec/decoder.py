@@ -63,9 +63,11 @@ def open_picture(
     `realism` None is what the file recommends, or else the model's default. `region` is the part
     that is wanted, and the only one whose tiles are read; `ValueError` if it is not within the
     picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel is the mean of
-    `scale` by `scale`. All checksums of what is read are verified here, before the first network
-    runs. With a list as `damage`, errors behind the header are appended to it, here and while
-    decoding, instead: tiles are concealed, alpha and metadata left out.
+    `scale` by `scale`, of a preview that decodes in less time where the model has one, all is
+    opaque, damage is not allowed and the corner of `region` is a multiple of `scale`. All checksums
+    of what is read are verified here, before the first network runs. With a list as `damage`,
+    errors behind the header are appended to it, here and while decoding, instead: tiles are
+    concealed, alpha and metadata left out.
     """
     header = container.read_header(data, max_pixels)
     left, top, width, height = region or (0, 0, header.width, header.height)
@@ -107,10 +109,12 @@ def open_picture(
         offset += entry.length
     workers, threads_of_each = share(threads, len(layout))
     model = load_model_for(header.model, threads_of_each)
+    on_grid = scale > 1 and left % scale == 0 and top % scale == 0
+    is_preview = on_grid and alpha is None and damage is None and model.has_preview
     if workers * threads_of_each > 1 and any(
         header.tiles[i].mode == container.MODE_LEARNED for i in payloads
     ):
-        model.prepare("synthesis")
+        model.prepare("preview" if is_preview else "synthesis")
     if realism is None:
         realism = model.realism if header.realism is None else header.realism / 255
     return OpenPicture(
@@ -122,8 +126,9 @@ def open_picture(
         _header=header,
         _model=model,
         _alpha=alpha,
-        _wanted=wanted,
-        _scale=scale,
+        _wanted=wanted.halved if is_preview else wanted,
+        _scale=scale // 2 if is_preview else scale,
+        _is_preview=is_preview,
         _tiles=layout,
         _payloads=payloads,
         _realism=realism,
@@ -144,8 +149,9 @@ class OpenPicture:
     _header: Header = field(repr=False)
     _model: Model = field(repr=False)
     _alpha: Bytes | None = field(repr=False)
-    _wanted: Tile
-    _scale: int
+    _wanted: Tile  # in a preview's pixels, if it is one
+    _scale: int  # what is left to divide the sides by
+    _is_preview: bool
     _tiles: dict[int, Tile] = field(repr=False)  # the touched ones, by number
     _payloads: dict[int, bytes] = field(repr=False)  # of those that are whole
     _realism: float
@@ -185,8 +191,9 @@ class OpenPicture:
     def _bands(self, wanted: Tile, progress: Progress | None) -> Iterator[Bytes]:
         """The colours of `wanted`, cut from one row of tiles after the other."""
         decoded = in_order(self._decode, self._tiles, self._workers)
+        placed = [tile.halved if self._is_preview else tile for tile in self._tiles.values()]
         done = 0
-        for top, group in groupby(self._tiles.values(), key=lambda tile: tile.top):
+        for top, group in groupby(placed, key=lambda tile: tile.top):
             row = list(group)
             start = max(top, wanted.top)
             stop = min(top + row[0].height, wanted.top + wanted.height)
@@ -224,10 +231,15 @@ class OpenPicture:
         payload, mode = self._payloads.pop(index), self._header.tiles[index].mode
         if mode == container.MODE_LEARNED:
             z, symbols = decode_symbols(self._model, payload, tile, level)
+            if self._is_preview:
+                canvas = self._model.preview(symbols, z, level)
+                return tiles.own(canvas, tile.halved, tiles.MARGIN // 2)
             return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
         if mode in container.JOINED:
-            return self._from_block(index, payload, tile)
-        return _lossless(payload, tile, mode)
+            pixels = self._from_block(index, payload, tile)
+        else:
+            pixels = _lossless(payload, tile, mode)
+        return _reduce(pixels, 2) if self._is_preview else pixels
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
         """A tile's part of its block, which is decoded once: the last one of each column stays."""

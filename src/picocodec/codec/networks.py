@@ -8,8 +8,9 @@ A model is a folder `<name>.v<N>` with
     synthesis.onnx         symbols, z, level, realism -> picture
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
+    preview.onnx           symbols, z, level -> picture at half its sides; optional
 
-Only the last two decide what bytes mean, and both hold nothing but integers.
+Only the scale decoder and the tables decide what bytes mean, and both hold nothing but integers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 SLOPES = "lambda_min", "lambda_max"
 UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
+PREVIEW = "preview.onnx"
 
 Float = NDArray[np.float32]
 Number = TypeVar("Number", int, float)
@@ -102,7 +104,9 @@ class Model:
         self.folder, self.threads = folder, threads
         with _refused(folder / "model.toml"):
             description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
-            self._hashes = {n: _sha256(description["sha256"][n]) for n in FILES}
+            hashes = description["sha256"]
+            files = [*FILES, PREVIEW] if PREVIEW in hashes else FILES
+            self._hashes = {n: _sha256(hashes[n]) for n in files}
             self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
             self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
@@ -115,7 +119,7 @@ class Model:
             if str(self.identity) != folder.name:
                 raise ValueError(f"it describes {self.identity}, not {folder.name}")
         self._sessions: dict[str, ort.InferenceSession] = {}
-        self._session_locks = {name: Lock() for name in FILES}
+        self._session_locks = {name: Lock() for name in files}
         self._lock = RLock()
 
     def slope(self, level: int) -> float:
@@ -244,19 +248,32 @@ class Model:
 
     def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
         """The picture, not clamped. `realism` is ignored by models that were not taught it."""
-        feed = {
-            "symbols": symbols[None].astype(np.float32),
-            "z": z[None].astype(np.float32),
-            "level": _level(level),
-        }
+        feed = _latents(symbols, z, level)
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
         return self._run("synthesis", feed)[0]
+
+    def preview(self, symbols: Ints, z: Ints, level: int) -> Float:
+        """About what `synthesise` gives, at half its sides and a fraction of its time; for models
+        that have it, as `has_preview` tells."""
+        return self._run("preview", _latents(symbols, z, level))[0]
+
+    @property
+    def has_preview(self) -> bool:
+        return PREVIEW in self._hashes
 
     @cached_property
     def has_dial(self) -> bool:
         """Whether the decoder listens to `realism`."""
         return any(given.name == "realism" for given in self._session("synthesis").get_inputs())
+
+
+def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:
+    return {
+        "symbols": symbols[None].astype(np.float32),
+        "z": z[None].astype(np.float32),
+        "level": _level(level),
+    }
 
 
 def _level(level: int) -> Float:

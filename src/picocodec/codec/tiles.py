@@ -54,6 +54,11 @@ class Tile:
             -(-(self.width + 2 * MARGIN) // Y_STEP),
         )
 
+    @property
+    def halved(self) -> Tile:
+        """Its place and size in a picture of half the sides, rounded up; its corner is even."""
+        return Tile(self.top // 2, self.left // 2, -(-self.height // 2), -(-self.width // 2))
+
     def meets(self, other: Tile) -> bool:
         """Whether the two have a pixel in common."""
         return (
@@ -121,9 +126,9 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
     return canvas[None]
 
 
-def own(canvas: NDArray[np.float32], tile: Tile) -> NDArray[np.uint8]:
+def own(canvas: NDArray[np.float32], tile: Tile, margin: int = MARGIN) -> NDArray[np.uint8]:
     """The pixels `[h, w, 3]` of what a tile owns of its decoded canvas `[1, 3, H, W]`."""
-    inner = canvas[0, :, MARGIN : MARGIN + tile.height, MARGIN : MARGIN + tile.width]
+    inner = canvas[0, :, margin : margin + tile.height, margin : margin + tile.width]
     pixels = np.empty((tile.height, tile.width, 3), np.uint8)
     for top in range(0, tile.height, _AT_ONCE):
         values = np.fmax(inner[:, top : top + _AT_ONCE], 0)  # what is not a number becomes black
