@@ -3,9 +3,9 @@
     python benchmarks/speed.py PHOTO [--threads N] [--quality Q] [--repeats R]
     python benchmarks/speed.py PHOTO --growth 1,12,50,200 [--threads N] [--quality Q]
 
-Codecs take turns in one run, so that a busy machine slows all of them alike; medians. The peak of
-memory (Linux) is that of a fresh process that does one thing, its result included, less what it
-held before, the photo or the file included.
+Codecs take turns in one run, so that a busy machine slows all of them alike; medians. All of them
+get N processors (Linux) and as many threads. The peak of memory (Linux) is that of a fresh process
+that does one thing, its result included, less what it held before, the photo or the file included.
 
 With --growth, the photo is repeated into PPM files of so many megapixels, which `picoenc` and
 `picodec` turn into .pico and back into PNG: seconds of all cores a megapixel, which a busy machine
@@ -15,6 +15,7 @@ changes little, and the peak of a whole process.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import multiprocessing
 import os
@@ -34,7 +35,7 @@ from PIL import Image, features
 
 import picocodec
 from picocodec.codec import tiles
-from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.decoder import SCALES, decode_symbols
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.rate import level_of_quality
 
@@ -107,6 +108,17 @@ def peers(quality: float, threads: int) -> dict[str, tuple[Callable, Callable]]:
         "JPEG 4:2:0, q 75": pillow("JPEG", quality=75, optimize=True),
         "WebP method 4, q 75": pillow("WEBP", quality=75, method=4),
     }
+    if importlib.util.find_spec("pillow_jxl"):
+        import pillow_jxl  # noqa: F401 (it registers itself)
+
+        found["JPEG XL effort 7, q 75"] = pillow("JXL", quality=75, effort=7)
+    if importlib.util.find_spec("pillow_heif"):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        found["HEIC 4:4:4, x265 medium, q 60"] = pillow(
+            "HEIF", quality=60, chroma=444, enc_params={"preset": "medium"}
+        )
     if features.check("avif"):
         found["AVIF 4:4:4 speed 6, q 60"] = pillow(
             "AVIF", quality=60, speed=6, subsampling="4:4:4", max_threads=threads
@@ -180,6 +192,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--growth", type=lambda s: [float(n) for n in s.split(",")], metavar="MP")
     args = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):  # some codecs take a thread for each processor
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
     with Image.open(args.photo) as opened:
         image = Image.fromarray(np.asarray(opened.convert("RGB")))
     rgb = np.asarray(image)
@@ -196,6 +210,7 @@ def main() -> None:
         memory[name] = encode_peak, peak_memory(partial(decode, encoded[name]))[0]
     timings: dict[str, list[tuple[float, float]]] = {name: [] for name in codecs}
     by_stage: list[dict[str, float]] = []
+    by_scale: dict[int, list[float]] = {divisor: [] for divisor in SCALES}
     for _ in range(args.repeats):
         for name, (encode, decode) in codecs.items():
             start = time.perf_counter()
@@ -203,6 +218,10 @@ def main() -> None:
             middle = time.perf_counter()
             decode(data)
             timings[name].append((middle - start, time.perf_counter() - middle))
+        for divisor, runs in by_scale.items():
+            start = time.perf_counter()
+            picocodec.decode(encoded["picocodec"], scale=1 / divisor, threads=args.threads)
+            runs.append(time.perf_counter() - start)
         seconds, coded, nonzero = stages(rgb, args.quality, args.threads)
         by_stage.append(seconds)
 
@@ -212,12 +231,16 @@ def main() -> None:
     )
     print("| codec | bytes | encode s | decode s | encode MB | decode MB |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, runs in timings.items():
-        encode_s, decode_s = (statistics.median(column) for column in zip(*runs, strict=True))
+    for name, pairs in timings.items():
+        encode_s, decode_s = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(
             f"| {name} | {len(encoded[name])} | {encode_s:.2f} | {decode_s:.2f} "
             f"| {memory[name][0]:.0f} | {memory[name][1]:.0f} |"
         )
+    print("\n| picocodec, sides divided by | decode s | of the full decode |\n| --- | --- | --- |")
+    for divisor, runs in by_scale.items():
+        share = statistics.median(run / full for run, full in zip(runs, by_scale[1], strict=True))
+        print(f"| {divisor} | {statistics.median(runs):.2f} | {share:.2f} |")
     print(f"\n| stage (picocodec, quality {args.quality:g}) | s | share |\n| --- | --- | --- |")
     for direction in ("encode", "decode"):
         rows = {

@@ -109,7 +109,7 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         type=_scale,
         default=1,
         metavar="1/N",
-        help="divide the sides by 2, 4 or 8, for a smaller picture in little memory",
+        help="divide the sides by 2, 4 or 8: a smaller picture in less time and memory",
     )
     parser.add_argument(
         "--allow-damaged",
