@@ -41,6 +41,15 @@ from picocodec.format.tables import SCALE_COUNT, check_integers
 
 DEFAULT_MODEL = "small-preview.v2"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
+DEVICE_VARIABLE = "PICOCODEC_DEVICE"  # where networks run; the scale decoder stays on the CPU
+PROVIDERS: dict[str, list[Any]] = {
+    "cpu": ["CPUExecutionProvider"],
+    # Trying all convolutions for each size of tile, the default, takes longer than a picture.
+    "cuda": [
+        ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}),
+        "CPUExecutionProvider",
+    ],
+}
 SLOPES = "lambda_min", "lambda_max"
 UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
@@ -49,6 +58,19 @@ PREVIEW = "preview.onnx"
 Float = NDArray[np.float32]
 Number = TypeVar("Number", int, float)
 Ints = NDArray[np.int32]
+
+
+def chosen_device() -> str:
+    """`cpu` or `cuda`, as the environment says; raises `NetworkFailed` for one that is not here."""
+    device = os.environ.get(DEVICE_VARIABLE) or "cpu"
+    if device not in PROVIDERS:
+        raise NetworkFailed(f"{DEVICE_VARIABLE} must be {' or '.join(PROVIDERS)}, not {device!r}")
+    if device == "cuda" and "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise NetworkFailed(
+            f"{DEVICE_VARIABLE} is cuda, and this ONNX Runtime has none of it: install "
+            "onnxruntime-gpu in place of onnxruntime"
+        )
+    return device
 
 
 def model_folders() -> dict[str, Path]:
@@ -158,10 +180,13 @@ class Model:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # The arena never gives back what its largest tile needed; plain allocation measures equal.
         options.enable_cpu_mem_arena = False
+        device = "cpu" if name == "scale_decoder.onnx" else chosen_device()
         with _refused(self.folder / name):
-            return ort.InferenceSession(
-                self._read(name), options, providers=["CPUExecutionProvider"]
-            )
+            session = ort.InferenceSession(self._read(name), options, providers=PROVIDERS[device])
+        # ONNX Runtime goes on without a device that does not start.
+        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+            raise NetworkFailed(f"{DEVICE_VARIABLE} is cuda, and ONNX Runtime cannot start it")
+        return session
 
     def _run(self, name: str, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         session = self._session(name)

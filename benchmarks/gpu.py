@@ -1,0 +1,94 @@
+"""Network time of a photo on a GPU: PyTorch, bfloat16, batches of tiles.
+
+    python benchmarks/gpu.py [--config configs/small.toml] [--megapixels 12.2] [--batches 1,8,54]
+
+Weights are random, which costs the same. Needs PyTorch alone; `--device cpu` for a dry run. What
+is timed is the networks of the pixel path: the scale decoder and the entropy coder run on the CPU
+beside them, whatever the device.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from picolab.networks.codec import Codec
+from picolab.networks.config import read_config
+from picolab.networks.layers import fold
+
+CANVAS = 512  # side of what the networks see of a tile, of which 504x504 are its own
+OWN = 504
+
+
+def networks(codec: Codec, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
+    """What encoding and decoding `batch` tiles runs, by name."""
+    cfg, side = codec.cfg, CANVAS // 16
+    picture = torch.rand(batch, 3, CANVAS, CANVAS, device=device)
+    picture = picture.contiguous(memory_format=torch.channels_last)
+    symbols = torch.randn(batch, cfg.y_channels, side, side, device=device).round()
+    z = torch.randn(batch, cfg.z_channels, side // 4, side // 4, device=device).round()
+    coded = torch.ones_like(symbols)
+    level = torch.full((batch,), 0.5, device=device)
+
+    def encode() -> Tensor:
+        y, _ = codec.analysis(picture, level)
+        return codec.context_model(codec.context_decoder(z, level), y, coded, level, True)[1]
+
+    def decode() -> Tensor:
+        prior = codec.context_decoder(z, level)
+        y_hat = codec.context_model(prior, symbols, coded, level, False)[2]
+        return codec.synthesis(y_hat, level, level)
+
+    return {"encode": encode, "decode": decode}
+
+
+def seconds(work: Callable[[], Tensor], device: torch.device, repeats: int) -> float:
+    """The median time of `work`, all that it started on the device included."""
+    times = []
+    for run in range(repeats + 2):  # two to warm up
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if run >= 2:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="configs/small.toml")
+    parser.add_argument("--megapixels", type=float, default=12.2)
+    parser.add_argument(
+        "--batches", default="1,8,54", type=lambda s: [int(n) for n in s.split(",")]
+    )
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--compile", action="store_true", help="torch.compile; takes minutes")
+    parser.add_argument("--repeats", type=int, default=10)
+    args = parser.parse_args()
+    device = torch.device(args.device)
+    codec = Codec(read_config(args.config)).eval()
+    for part in (codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis):
+        fold(part)
+    codec.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tiles = args.megapixels * 1e6 / OWN**2
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(f"{args.megapixels:g} megapixels, {codec.cfg.name}, bfloat16, {where}\n")
+    print("| tiles in a batch | encode ms | decode ms |\n| --- | --- | --- |")
+    for batch in args.batches:
+        row = []
+        for work in networks(codec, batch, device).values():
+            run = torch.compile(work) if args.compile else work
+            with torch.autocast(device.type, torch.bfloat16):
+                row.append(1000 * tiles / batch * seconds(run, device, args.repeats))
+        print(f"| {batch} | {row[0]:.1f} | {row[1]:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
