@@ -82,6 +82,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     export.set_defaults(run=_export)
 
+    compare = commands.add_parser(
+        "compare",
+        help="checkpoints on held-out training pictures, by level and at the same bits",
+    )
+    compare.add_argument("config", type=Path, help="TOML configuration they were trained with")
+    compare.add_argument("checkpoints", nargs="+", type=Path, help="folders")
+    compare.add_argument(
+        "--levels", type=_numbers, default=[0, 0.1, 0.3, 0.5], help="(0,0.1,0.3,0.5)"
+    )
+    compare.add_argument("--realism", type=float, default=1.0, help="(%(default)s)")
+    compare.add_argument("--tiles", type=int, default=12, help="how many (%(default)s)")
+    compare.add_argument("--data", nargs="+", default=["$PICOLAB_TRAIN"], help="(%(default)s)")
+    compare.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    compare.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
+    compare.set_defaults(run=_compare)
+
     take_up = commands.add_parser(
         "import",
         help="released model to a checkpoint, to train it further",
@@ -243,6 +259,27 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from picolab.compare import choose_tiles, comparison, measure, read_codec
+    from picolab.data.images import load_tiles
+    from picolab.networks.config import read_config
+    from picolab.training.recipe import expand_source
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = read_config(args.config)
+    folders = [expand_source(source, "--data") for source in args.data]
+    held_out = load_tiles(folders, validation=True)
+    tiles = choose_tiles(held_out, args.tiles)
+    curves = [
+        measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16)
+        for path in args.checkpoints
+    ]
+    print(f"{len(tiles)} held-out tiles, realism {args.realism:g}, ", end="")
+    print(comparison([str(path) for path in args.checkpoints], curves, args.levels))
+    return 0
+
+
 def _import(args: argparse.Namespace) -> int:
     from picolab.networks.codec import Codec
     from picolab.networks.config import read_config
@@ -322,6 +359,10 @@ def _target(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, as lpips=0.05") from None
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]
 
 
 def _names(text: str) -> list[str]:

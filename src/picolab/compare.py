@@ -1,0 +1,102 @@
+"""Checkpoints on held-out tiles, to choose between them: nothing is chosen on evaluation pictures.
+
+Bits are those of rounded symbols as the likelihoods have them; files take 1 % more, or less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from picolab.data.images import TileSet
+from picolab.losses.dists import DISTS
+from picolab.losses.lpips import LPIPS
+from picolab.networks.codec import Codec
+from picolab.networks.config import CodecConfig
+from picolab.training.checkpoint import load_checkpoint, without_prefix
+from picolab.training.loop import psnr, validation_tiles
+
+SKIP_BELOW = 5  # as in all recipes and releases
+LEAST_SIDE = 256  # of a tile that DISTS, whose deepest features are 16 pixels apart, tells much of
+
+
+@dataclass(frozen=True)
+class Point:
+    """Means over tiles: bits a pixel, PSNR in decibels of RGB, LPIPS (AlexNet) and DISTS."""
+
+    bpp: float
+    psnr: float
+    lpips: float
+    dists: float
+
+    def __str__(self) -> str:
+        return f"{self.bpp:.3f} / {self.psnr:.2f} / {self.lpips:.3f} / {self.dists:.3f}"
+
+
+def choose_tiles(held_out: TileSet, count: int) -> list[Tensor]:
+    """Up to `count` of the tiles that training validates on, the large ones."""
+    tiles = [x for x in validation_tiles(held_out, 24) if min(x.shape[2:]) >= LEAST_SIDE]
+    return tiles[:: max(1, len(tiles) // count)][:count]
+
+
+@torch.no_grad()
+def measure(
+    codec: Codec, tiles: Sequence[Tensor], levels: Sequence[float], realism: float, bf16: bool
+) -> list[Point]:
+    """A point for each level."""
+    codec = codec.eval()
+    lpips, dists = LPIPS("alex"), DISTS()
+    lpips.trunk.bf16 = dists.trunk.bf16 = bf16
+    points = []
+    for level in levels:
+        rows = []
+        for x in tiles:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                at, dial = torch.tensor([level]), torch.tensor([realism])
+                coded = codec(x, at, dial, skip_below=SKIP_BELOW, hard=True)
+            picture = coded.picture.clamp(0, 1)
+            bpp = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
+            quality = psnr((picture - x).square().mean())
+            rows.append([float(v) for v in (bpp, quality, lpips(x, picture), dists(x, picture))])
+        points.append(Point(*(sum(column) / len(rows) for column in zip(*rows, strict=True))))
+    return points
+
+
+def at_bits(points: Sequence[Point], bpp: float) -> Point | None:
+    """What a curve has at `bpp`: between two of its points, linear over the logarithm of the
+    rate; None beyond its ends."""
+    ordered = sorted(points, key=lambda point: point.bpp)
+    for low, high in zip(ordered, ordered[1:], strict=False):
+        if low.bpp <= bpp <= high.bpp and low.bpp < high.bpp:
+            share = math.log(bpp / low.bpp) / math.log(high.bpp / low.bpp)
+            pairs = list(zip(astuple(low), astuple(high), strict=True))[1:]
+            return Point(bpp, *(a + share * (b - a) for a, b in pairs))
+    return None
+
+
+def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequence[float]) -> str:
+    """Two Markdown tables: by level, and of the others at the bits of the first."""
+    head = "| checkpoint | " + " | ".join(f"level {level:g}" for level in levels) + " |"
+    rule = "| --- |" + " --- |" * len(levels)
+    lines = ["bpp / PSNR / LPIPS-Alex / DISTS", "", head, rule]
+    for name, curve in zip(names, curves, strict=True):
+        lines.append(f"| {name} | " + " | ".join(map(str, curve)) + " |")
+    if len(curves) > 1:
+        lines += ["", f"At the bits of {names[0]}", "", head, rule]
+    for name, curve in zip(names[1:], curves[1:], strict=True):
+        row = [at_bits(curve, point.bpp) for point in curves[0]]
+        lines.append(f"| {name} | " + " | ".join(str(p) if p else "-" for p in row) + " |")
+    return "\n".join(lines)
+
+
+def read_codec(checkpoint: Path, config: CodecConfig) -> Codec:
+    """The averaged weights of a checkpoint, at the levels that it was trained for."""
+    tensors, _ = load_checkpoint(checkpoint)
+    codec = Codec(config)
+    codec.load_state_dict(without_prefix("ema", tensors))
+    return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
