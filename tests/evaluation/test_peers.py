@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import picocodec
 from picolab.evaluation import peers
 from picolab.evaluation.metrics.pixel import PSNR
 
@@ -60,6 +61,12 @@ def test_codecs_say_what_they_are_and_can_be_sent_to_a_process(name):
     assert re.search(r"\d", peer.version)
     assert "{rate}" in peer.settings or len(peer.rates) == 1
     assert peer.extension.startswith(".")
+
+
+def test_other_models_than_the_default_are_peers(photo):
+    peer = codec("picocodec-small.v0")
+    assert picocodec.read_info(peer.encode(photo(80, 70), 50)).model == "small.v0"
+    assert "small.v0" in peer.settings and peer.name == "picocodec-small.v0"
 
 
 def test_png_is_lossless(photo):

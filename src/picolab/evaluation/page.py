@@ -16,7 +16,7 @@ from PIL import Image
 
 from picolab.evaluation import report
 from picolab.evaluation.images import read
-from picolab.evaluation.peers import CODECS
+from picolab.evaluation.peers import make
 from picolab.evaluation.peers.protocol import Codec, Picture
 from picolab.evaluation.results import Run
 
@@ -42,14 +42,14 @@ class Decoder:
     def decoded(self, row: Row) -> Picture:
         name = row["codec"]
         if name not in self.codecs:
-            self.codecs[name] = CODECS[name]()
+            self.codecs[name] = make(name)
         return self.codecs[name].decode((self.run.folder / row["file"]).read_bytes())
 
 
 def write(run: Run, codecs: dict[str, Codec] | None = None) -> Path:
     """`index.html` in the run's folder: one file that needs no other.
 
-    `codecs` by name decode the files of the run; those not given are made from `peers.CODECS`.
+    `codecs` by name decode the files of the run; those not given are made from `peers.make`.
     """
     decoder = Decoder(run, codecs)
     here = Path(__file__).parent

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from picolab.evaluation.peers import executables, ffmpeg, jpeg, pico, pillow
 from picolab.evaluation.peers.protocol import Codec, Picture, Unavailable
 
-__all__ = ["CODECS", "DEFAULT", "Codec", "Picture", "Unavailable", "load"]
+__all__ = ["CODECS", "DEFAULT", "Codec", "Picture", "Unavailable", "load", "make"]
 
 CODECS: dict[str, Callable[[], Codec]] = {
     "picocodec": partial(pico.Pico, "picocodec"),
@@ -53,18 +54,26 @@ DEFAULT = (
 )
 
 
+def make(name: str) -> Codec:
+    """The codec of a name in `CODECS`, or of `picocodec-NAME.vN` for another model than the
+    default; raises `ValueError` for any other, `Unavailable` if this machine cannot run it."""
+    if name in CODECS:
+        return CODECS[name]()
+    if re.fullmatch(r"picocodec-.+\.v\d+", name):
+        return pico.Pico(name, model=name.removeprefix("picocodec-"))
+    raise ValueError(f"no codec is called {name}; there are {', '.join(CODECS)}")
+
+
 def load(names: Iterable[str]) -> tuple[list[Codec], dict[str, str]]:
     """The codecs that this machine can run, and why it cannot run the others, by name.
 
-    Raises `ValueError` for a name that is not in `CODECS`.
+    Raises `ValueError` as `make` does.
     """
     codecs: list[Codec] = []
     left_out: dict[str, str] = {}
     for name in names:
-        if name not in CODECS:
-            raise ValueError(f"no codec is called {name}; there are {', '.join(CODECS)}")
         try:
-            codecs.append(CODECS[name]())
+            codecs.append(make(name))
         except Unavailable as reason:
             left_out[name] = str(reason)
     return codecs, left_out

@@ -9,24 +9,29 @@ from picolab.evaluation.peers.protocol import Picture, Unavailable, require
 
 
 class Pico:
-    """With the default model; `realism` None is what that recommends to its decoder."""
+    """With the default model, or `model`; `realism` None is what that recommends to its decoder."""
 
     settings = "picocodec.encode(image, quality={rate})"
     rates: tuple[float, ...] = (0, 15, 30, 45, 60, 75, 90)
     extension = ".pico"
 
-    def __init__(self, name: str, realism: float | None = None) -> None:
-        self.name, self.realism = name, realism
+    def __init__(self, name: str, realism: float | None = None, model: str | None = None) -> None:
+        self.name, self.realism, self.model = name, realism, model
+        if model is not None:
+            self.settings = f"picocodec.encode(image, quality={{rate}}, model={model!r})"
         if realism is not None:
             self.settings += f", decode(..., realism={realism:g})"
         package = require("picocodec", "picocodec")
-        if not require("picocodec.codec.networks", "picocodec").available_models():
-            raise Unavailable("no model of picocodec is installed")
+        installed = require("picocodec.codec.networks", "picocodec").available_models()
+        if not installed or (model and model not in installed):
+            raise Unavailable(
+                f"model {model} is not installed" if model else "no model is installed"
+            )
         code = _fingerprint(Path(package.__path__[0]))
         self.version = f"picocodec {package.__version__}, code and weights {code}"
 
     def encode(self, image: Picture, rate: float) -> bytes:
-        return require("picocodec", "picocodec").encode(image, quality=rate)
+        return require("picocodec", "picocodec").encode(image, quality=rate, model=self.model)
 
     def decode(self, data: bytes) -> Picture:
         return require("picocodec", "picocodec").decode(data, realism=self.realism)
