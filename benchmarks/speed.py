@@ -35,7 +35,7 @@ from PIL import Image, features
 
 import picocodec
 from picocodec.codec import tiles
-from picocodec.codec.decoder import SCALES, decode_symbols
+from picocodec.codec.decoder import SCALES
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.rate import level_of_quality
 
@@ -75,8 +75,14 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
         coded_count += int(coded.sum())
         nonzero += int(np.count_nonzero(symbols))
         total += symbols.size
-        with watch.time("decode: entropy coding and scale decoder"):
-            z, symbols = decode_symbols(model, payload, tile, level)
+        with watch.time("decode: entropy coding"):
+            reader = model.coder.reader(payload)
+            z = reader.read(model.z_indices(level, tile.z_shape))
+        with watch.time("decode: scale decoder"):
+            indices = model.y_indices_of_tile(tile, z, level)
+        with watch.time("decode: entropy coding"):
+            symbols = reader.read(indices)
+            reader.finish()
         with watch.time("decode: context model and synthesis"):
             pixels = model.synthesise(symbols, z, level)
         with watch.time("decode: to pixels"):
