@@ -19,7 +19,7 @@ from picolab.losses.lpips import LPIPS
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
 from picolab.training.checkpoint import load_checkpoint, without_prefix
-from picolab.training.loop import psnr, validation_tiles
+from picolab.training.loop import load_weights, psnr, validation_tiles
 
 SKIP_BELOW = 5  # as in all recipes and releases
 LEAST_SIDE = 256  # of a tile that DISTS, whose deepest features are 16 pixels apart, tells much of
@@ -95,8 +95,9 @@ def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequ
 
 
 def read_codec(checkpoint: Path, config: CodecConfig) -> Codec:
-    """The averaged weights of a checkpoint, at the levels that it was trained for."""
+    """The averaged weights of a checkpoint, at the levels that it was trained for; what it does not
+    have is as it was built."""
     tensors, _ = load_checkpoint(checkpoint)
     codec = Codec(config)
-    codec.load_state_dict(without_prefix("ema", tensors))
+    load_weights(codec, without_prefix("ema", tensors))
     return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
