@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 SYMBOL_LIMIT = 1 << 18
 
 # Times the bytes of the learned coding: sizes must not leap where quality rises a little.
-MOST_FOR_DRAWN = 2
+MOST_FOR_DRAWN = 3
 
 
 def encode_picture(

@@ -51,7 +51,7 @@ _SIGNATURE = 0x2F
 
 # How many times what it is in a photo an error in a drawing is worth: noise shows on flat areas,
 # and more so where it ends at the border of a tile that is drawn.
-WORTH_IN_DRAWINGS = 4
+WORTH_IN_DRAWINGS = 8
 
 Pixels = NDArray[np.uint8]
 
