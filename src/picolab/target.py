@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,18 +32,23 @@ def search(
     """The smallest file found whose value is the target or better, and the passes it took.
 
     `attempt` makes and measures the file of a level in thousandths. It is called at most `PASSES`
-    times: by interpolation between the nearest levels on both sides of the target, and by halves
-    where that is slow. Raises `TargetOutOfReach` where quality 100 is not enough.
+    times: by interpolation between the nearest levels on both sides of the target, where one that
+    stays counts half as much each time (the Illinois variant of regula falsi), so that both move.
+    Raises `TargetOutOfReach` where quality 100 is not enough.
     """
     sign = 1 if higher_is_better else -1
     below = above = None  # the trials next to the target, on both sides
     best: Trial | None = None
-    level, width, halve = LEVEL_STEPS // 2, LEVEL_STEPS, False
+    level = LEVEL_STEPS // 2
+    weights = [1.0, 1.0]  # of the trials below and above, in the interpolation
     passes = 0
     while passes < PASSES:
         trial = attempt(level)
         passes += 1
-        if sign * (trial.value - target) >= 0:
+        is_enough = sign * (trial.value - target) >= 0
+        if below and above:
+            weights[is_enough], weights[not is_enough] = 1.0, weights[not is_enough] / 2
+        if is_enough:
             above = trial
             if best is None or len(trial.data) < len(best.data):
                 best = trial
@@ -59,21 +64,19 @@ def search(
             if level == 0:
                 break
             level = 0
+        elif above.level - below.level <= 1:
+            break
         else:
-            before, width = width, above.level - below.level
-            if width <= 1:
-                break
-            halve = not halve and 2 * width > before
-            level = _between(below, above, target, halve)
+            level = _between(below, above, target, weights)
     assert best is not None
     return best, passes
 
 
-def _between(below: Trial, above: Trial, target: float, halve: bool) -> int:
-    """A level strictly between the two, where the target should be or halfway."""
-    apart = above.value - below.value
+def _between(below: Trial, above: Trial, target: float, weights: Sequence[float]) -> int:
+    """A level strictly between the two, where the target should be."""
+    low, high = (w * abs(t.value - target) for w, t in zip(weights, (below, above), strict=True))
     # Equal pictures have an infinite PSNR.
-    share = 0.5 if halve or math.isinf(apart) else (target - below.value) / apart
+    share = 0.5 if math.isinf(low + high) or low + high == 0 else low / (low + high)
     level = math.ceil(below.level + share * (above.level - below.level))
     return min(max(level, below.level + 1), above.level - 1)
 
