@@ -17,17 +17,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from picolab.networks.codec import Codec
+from picocodec.format.container import TILE
+from picolab.networks.codec import PATCH, Codec
 from picolab.networks.config import read_config
+from picolab.networks.cost import TILE as CANVAS  # what the networks see of a tile
 from picolab.networks.layers import fold
-
-CANVAS = 512  # side of what the networks see of a tile, of which 504x504 are its own
-OWN = 504
 
 
 def networks(codec: Codec, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
     """What encoding and decoding `batch` tiles runs, by name."""
-    cfg, side = codec.cfg, CANVAS // 16
+    cfg, side = codec.cfg, CANVAS // PATCH
     picture = torch.rand(batch, 3, CANVAS, CANVAS, device=device)
     picture = picture.contiguous(memory_format=torch.channels_last)
     symbols = torch.randn(batch, cfg.y_channels, side, side, device=device).round()
@@ -77,7 +76,7 @@ def main() -> None:
     for part in (codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis):
         fold(part)
     codec.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tiles = args.megapixels * 1e6 / OWN**2
+    tiles = args.megapixels * 1e6 / TILE**2
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{args.megapixels:g} megapixels, {codec.cfg.name}, bfloat16, {where}\n")
     print("| tiles in a batch | encode ms | decode ms |\n| --- | --- | --- |")

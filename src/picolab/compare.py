@@ -1,6 +1,6 @@
 """Checkpoints on held-out tiles, to choose between them: nothing is chosen on evaluation pictures.
 
-Bits are those of rounded symbols as the likelihoods have them; files take 1 % more, or less.
+Bits are those of rounded symbols as the likelihoods have them, without a file's header.
 """
 
 from __future__ import annotations

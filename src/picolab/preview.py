@@ -1,8 +1,8 @@
 """The preview of a decoder: the linear map of its latent that comes closest to what it decodes, at
 half the sides.
 
-Previews are looked at small, where what the networks add to a linear decoder hardly counts; it
-takes a tenth of their time. Fitted by least squares, so that there is nothing to train.
+Previews are looked at small, where what the networks add to a linear decoder hardly counts. Fitted
+by least squares, so that there is nothing to train.
 """
 
 from __future__ import annotations

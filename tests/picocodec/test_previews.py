@@ -51,8 +51,8 @@ def coded(alpha: bool = False, gray: bool = False) -> bytes:
     return encode_picture(Picture(pixels, mask, gray=gray), 600, "glance.v1", threads=1)
 
 
-def reduced(data: bytes, divisor: int, region: tuple[int, int, int, int] | None = None):
-    whole = picocodec.decode(data, region=region, threads=1)
+def reduced(data: bytes, divisor: int, region=None, realism: float | None = None):
+    whole = picocodec.decode(data, region=region, realism=realism, threads=1)
     return np.asarray(Image.fromarray(whole).reduce(divisor)).astype(int)
 
 
@@ -81,13 +81,16 @@ def test_a_region_of_a_preview_is_its_crop() -> None:
     assert np.array_equal(part, small[120:, 100:])
 
 
-@pytest.mark.parametrize("why", ["alpha", "region off the grid", "damage is allowed"])
+@pytest.mark.parametrize("why", ["alpha", "region off the grid", "damage is allowed", "realism"])
 def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
     data = coded(alpha=why == "alpha")
     region = (3, 8, 700, 300) if why == "region off the grid" else None
     allow = why == "damage is allowed"
-    small = picocodec.decode(data, scale=1 / 4, region=region, allow_damaged=allow, threads=1)
-    assert np.array_equal(small, reduced(data, 4, region))
+    asked = {"realism": 1.0} if why == "realism" else {}
+    small = picocodec.decode(
+        data, scale=1 / 4, region=region, allow_damaged=allow, threads=1, **asked
+    )
+    assert np.array_equal(small, reduced(data, 4, region, **asked))
 
 
 def test_a_preview_does_not_make_another_model(folder: Path, tmp_path: Path) -> None:

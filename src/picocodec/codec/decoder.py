@@ -63,11 +63,11 @@ def open_picture(
     `realism` None is what the file recommends, or else the model's default. `region` is the part
     that is wanted, and the only one whose tiles are read; `ValueError` if it is not within the
     picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel is the mean of
-    `scale` by `scale`, of a preview that decodes in less time where the model has one, all is
-    opaque, damage is not allowed and the corner of `region` is a multiple of `scale`. All checksums
-    of what is read are verified here, before the first network runs. With a list as `damage`,
-    errors behind the header are appended to it, here and while decoding, instead: tiles are
-    concealed, alpha and metadata left out.
+    `scale` by `scale`, of a preview that decodes in less time where the model has one, realism is
+    the model's default, all is opaque, damage is not allowed and the corner of `region` is a
+    multiple of `scale`. All checksums of what is read are verified here, before the first network
+    runs. With a list as `damage`, errors behind the header are appended to it, here and while
+    decoding, instead: tiles are concealed, alpha and metadata left out.
     """
     header = container.read_header(data, max_pixels)
     left, top, width, height = region or (0, 0, header.width, header.height)
@@ -109,14 +109,15 @@ def open_picture(
         offset += entry.length
     workers, threads_of_each = share(threads, len(layout))
     model = load_model_for(header.model, threads_of_each)
+    if realism is None:
+        realism = model.realism if header.realism is None else header.realism / 255
     on_grid = scale > 1 and left % scale == 0 and top % scale == 0
-    is_preview = on_grid and alpha is None and damage is None and model.has_preview
+    as_fitted = model.has_preview and realism == model.realism
+    is_preview = as_fitted and on_grid and alpha is None and damage is None
     if workers * threads_of_each > 1 and any(
         header.tiles[i].mode == container.MODE_LEARNED for i in payloads
     ):
         model.prepare("preview" if is_preview else "synthesis")
-    if realism is None:
-        realism = model.realism if header.realism is None else header.realism / 255
     return OpenPicture(
         width=-(-width // scale),
         height=-(-height // scale),
