@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,13 @@ from picolab import cli, compare
 from picolab.compare import Point, at_bits
 from picolab.training.checkpoint import save_checkpoint, with_prefix
 
-CURVE = [Point(0.4, 30, 0.1, 0.2), Point(0.1, 26, 0.3, 0.4)]  # in any order
+CURVE = [Point(0.4, 30, 0.1, 0.2, 1.0), Point(0.1, 26, 0.3, 0.4, 2.0)]  # in any order
 
 
 def test_a_curve_is_read_between_its_points() -> None:
     middle = at_bits(CURVE, 0.2)
     assert middle is not None
-    assert [middle.bpp, middle.psnr, middle.lpips, middle.dists] == pytest.approx(
-        [0.2, 28, 0.2, 0.3]
-    )
+    assert astuple(middle) == pytest.approx((0.2, 28, 0.2, 0.3, 1.5))
     assert at_bits(CURVE, 0.1) == CURVE[1]
 
 

@@ -10,6 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
+SMOOTH_SCALES = (8, 16, 32, 64)
+SMOOTH_DEVIATION = 3 / 255  # of a square of 8x8 pixels in which half of an error is seen
+# Brightness, and its difference from blue and red (BT.601), where eyes are keener on slow changes.
+OPPONENT = (
+    (0.299, 0.587, 0.114),
+    (-0.338, -0.662, 1.0),
+    (1.0, -0.837, -0.163),
+)
 
 
 def tiling_artifact_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -22,6 +30,27 @@ def tiling_artifact_loss(x: Tensor, y: Tensor) -> Tensor:
     difference = x - y
     scales = [side for side in TILING_SCALES if side <= min(x.shape[2:])]
     parts = [F.avg_pool2d(difference, side).abs().mean((1, 2, 3)) for side in scales]
+    return torch.stack(parts).mean(0)
+
+
+def smooth_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of means of squares, in opponent colours, where x is smooth and nothing hides an error.
+
+    A square of 8x8 pixels counts by how little varies in it and in those around it, larger ones by
+    the mean of theirs: blotches on paper, skin or sky, which average away in the losses of whole
+    pictures. Sides must be at least 8 pixels; scales larger than the picture are left out.
+    """
+    first, *larger = [side for side in SMOOTH_SCALES if side <= min(x.shape[2:])]
+    mean = F.avg_pool2d(x, first)
+    variance = (F.avg_pool2d(x * x, first) - mean**2).clamp_min(0).mean(1, keepdim=True)
+    worst = F.max_pool2d(variance, 3, stride=1, padding=1)
+    weight = SMOOTH_DEVIATION**2 / (SMOOTH_DEVIATION**2 + worst)
+    colours = torch.tensor(OPPONENT, device=x.device, dtype=x.dtype)[:, :, None, None]
+    error = F.conv2d(mean - F.avg_pool2d(y, first), colours)
+    parts = [(weight * error.abs()).mean((1, 2, 3))]
+    for side in larger:
+        part = F.avg_pool2d(weight, side // first) * F.avg_pool2d(error, side // first).abs()
+        parts.append(part.mean((1, 2, 3)))
     return torch.stack(parts).mean(0)
 
 

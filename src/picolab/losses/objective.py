@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import ms_ssim_loss, text_fidelity_loss, tiling_artifact_loss
+from picolab.losses.fidelity import (
+    ms_ssim_loss,
+    smooth_loss,
+    text_fidelity_loss,
+    tiling_artifact_loss,
+)
 from picolab.losses.lpips import LPIPS
 
 BLOCK = 16  # side of the codec's blocks of pixels
@@ -29,6 +34,7 @@ class LossWeights:
     wasserstein: float = 0.0  # Wasserstein distortion, on the same features
     ms_ssim: float = 0.0
     tiling: float = 0.0
+    smooth: float = 0.0
     text: float = 0.0
     gan: float = 0.0
     # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
@@ -101,6 +107,7 @@ class Objective(nn.Module):
         parts: dict[str, Tensor] = {}
         for name, weight, loss in (
             ("tiling", w.tiling, tiling_artifact_loss),
+            ("smooth", w.smooth, smooth_loss),
             ("ms_ssim", w.ms_ssim, ms_ssim_loss),
         ):
             if weight:
