@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tiny import photo
 
 from picocodec.codec import decoder, encoder, networks
+from picocodec.codec.allocation import tile_level
 from picocodec.codec.decoder import decode_picture
 from picocodec.codec.encoder import encode_picture
 from picocodec.codec.networks import DEFAULT_MODEL, MODEL_PATH_VARIABLE, Model, load_model
@@ -315,3 +317,29 @@ def test_the_released_model_leaves_no_seam() -> None:
     error = np.abs(decoded.astype(float) - rgb).mean((0, 2))
     border = error[[502, 503, 504, 505]].mean()
     assert border < 1.5 * error.mean()
+
+
+def half_smooth() -> NDArray[np.uint8]:
+    """Two tiles: a slope with a little grain, and noise."""
+    generator = np.random.default_rng(0)
+    rgb = np.empty((80, 2 * container.TILE, 3), np.uint8)
+    slope = np.linspace(90, 120, container.TILE)[:, None]
+    rgb[:, : container.TILE] = slope + generator.normal(0, 0.7, (80, container.TILE, 3))
+    rgb[:, container.TILE :] = generator.integers(0, 256, (80, container.TILE, 3))
+    return rgb
+
+
+def test_smooth_tiles_get_a_higher_level_and_busy_ones_a_lower() -> None:
+    rgb = half_smooth()
+    header = container.read_header(encode(Picture(rgb), 400))
+    smooth, busy = (tile.level for tile in header.tiles)
+    assert smooth == tile_level(rgb[:, : container.TILE], 400) > 400
+    assert busy == tile_level(rgb[:, container.TILE :], 400) < 400
+    assert header.level == 400
+
+
+def test_tiles_at_the_level_of_the_picture_need_no_table_of_levels() -> None:
+    smooth = np.ascontiguousarray(half_smooth()[:, : container.TILE])
+    data = {level: encode(Picture(smooth), level) for level in (999, 1000)}
+    assert [container.read_header(data[level]).tiles[0].level for level in data] == [1000, 1000]
+    assert len(data[999]) == len(data[1000]) + 3

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import tiles
+from picocodec.codec.allocation import tile_level
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.graphics import (
     encode_drawn,
@@ -85,6 +86,8 @@ def _encoder(
                 _join_last_blocks(coded, layout, picture.rgb, level, networks.slope(level))
             if progress:
                 progress(len(coded), len(layout))
+        modes = [(tile.mode, tile.level) for tile in coded]
+        plain = container.MODE_LEARNED, level
         return container.write(
             width=width,
             height=height,
@@ -92,7 +95,7 @@ def _encoder(
             model=networks.identity,
             tiles=[tile.data for tile in coded],
             chunks=chunks,
-            tile_modes=[(t.mode, level) for t in coded] if any(t.mode for t in coded) else None,
+            tile_modes=None if all(mode == plain for mode in modes) else modes,
             gray=picture.gray,
         )
 
@@ -101,35 +104,51 @@ def _encoder(
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile's mode, its data, its price in bits, errors included, and what the networks make of
-    its pixels; no price and no pixels of a photo's, which is never taken for a drawing."""
+    """A tile's mode, its level, its data, its price in bits, errors included, and what the networks
+    make of its pixels; no price and no pixels of a photo's, which is never taken for a drawing."""
 
     mode: int
+    level: int
     data: bytes
     price: float | None = None
     decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
-    """A tile learned, or drawn if that has the lower price."""
+    """A tile learned, at the level that suits a photo, or drawn if that has the lower price."""
+    drawn = _drawn(model, rgb, tile, level) if is_flat(_owned(rgb, tile)) else None
+    return drawn or _photo(model, rgb, tile, level)
+
+
+def _owned(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
+    return rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+
+
+def _photo(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
+    own_level = tile_level(_owned(rgb, tile), level)
+    return CodedTile(container.MODE_LEARNED, own_level, encode_tile(model, rgb, tile, own_level))
+
+
+def _drawn(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile | None:
+    """A tile as a drawing, if it may be one: kept, or learned at the picture's own level like the
+    drawings around it if that has the lower price."""
+    pixels = _owned(rgb, tile)
     learned = encode_tile(model, rgb, tile, level)
-    pixels = rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
     most = MOST_FOR_DRAWN * len(learned)
-    photo = CodedTile(container.MODE_LEARNED, learned)
     # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
-    if not is_flat(pixels) or is_too_rich(pixels, most):
-        return photo
+    if is_too_rich(pixels, most):
+        return None
     try_exact = may_be_exact(pixels, most)
     if not (try_exact or has_few_colours(pixels)):
-        return photo
+        return None
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
     slope = model.slope(level)
     price = 8 * len(learned) + price_of_errors(pixels, decoded, slope)
     drawn = encode_drawn(pixels, decoded, level, slope, most, try_exact)
     if drawn and drawn[1] < price:
-        return CodedTile(container.MODE_LOSSLESS, *drawn, decoded)
-    return CodedTile(container.MODE_LEARNED, learned, price, decoded)
+        return CodedTile(container.MODE_LOSSLESS, level, *drawn, decoded)
+    return CodedTile(container.MODE_LEARNED, level, learned, price, decoded)
 
 
 def _join_last_blocks(
@@ -146,7 +165,7 @@ def _join_last_blocks(
         members = tiles.members_of_block(first, columns, rows)
         if _may_be_joined([coded[i] for i in members]):
             b = tiles.block(width, height, row, column)
-            pixels = rgb[b.top : b.top + b.height, b.left : b.left + b.width]
+            pixels = _owned(rgb, b)
             learned, price = np.empty_like(pixels), 0.0
             for i in members:
                 tile, alone = layout[i], coded[i]
@@ -159,7 +178,7 @@ def _join_last_blocks(
             if drawn and drawn[1] < price:
                 for i in members:
                     piece = drawn[0] if i == first else b""
-                    coded[i] = CodedTile(container.MODE_BLOCK, piece)
+                    coded[i] = CodedTile(container.MODE_BLOCK, level, piece)
         for i in members:
             coded[i] = replace(coded[i], decoded=None)
 
