@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from picolab.losses.fidelity import (
     OPPONENT,
+    lattice_loss,
     ms_ssim_loss,
     smooth_loss,
     text_fidelity_loss,
@@ -61,6 +62,22 @@ def test_smooth_surfaces_are_judged_by_slow_changes_in_opponent_colours() -> Non
     value = smooth_loss(x, x + offset[:, None, None])
     assert value.item() == pytest.approx(expected / 3, rel=1e-4)
     assert all(sum(row) == pytest.approx(0, abs=1e-6) for row in OPPONENT[1:])
+
+
+def test_lattice_sees_what_repeats_in_smooth_places_and_no_grain() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.full((1, 3, 130, 256), 0.5)
+    x[..., 128:] += 0.2 * torch.randn(1, 3, 130, 128, generator=generator)
+    pattern = 0.01 * torch.randn(16, 16, generator=generator)
+    repeated, elsewhere = torch.zeros(2, 130, 256)
+    repeated[:128, :112] = pattern.repeat(8, 7)
+    elsewhere[:128, 144:] = pattern.repeat(8, 7)
+    grain = 0.01 * torch.randn(130, 256, generator=generator)
+    assert lattice_loss(x, x).item() == 0
+    value = lattice_loss(x, x + repeated)
+    assert value.item() == pytest.approx(pattern.abs().mean().item() * 7 / 16, rel=0.01)
+    assert value > 4 * lattice_loss(x, x + grain)
+    assert value > 100 * lattice_loss(x, x + elsewhere)
 
 
 def test_text_counts_inside_the_mask_only() -> None:

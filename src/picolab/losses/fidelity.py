@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 SMOOTH_SCALES = (8, 16, 32, 64)
+LATTICE = 16  # pixels: the side of the codec's blocks, with which a network's patterns repeat
 SMOOTH_DEVIATION = 3 / 255  # of a square of 8x8 pixels in which half of an error is seen
 # Brightness, and its difference from blue and red (BT.601), where eyes are keener on slow changes.
 OPPONENT = (
@@ -41,17 +42,38 @@ def smooth_loss(x: Tensor, y: Tensor) -> Tensor:
     pictures. Sides must be at least 8 pixels; scales larger than the picture are left out.
     """
     first, *larger = [side for side in SMOOTH_SCALES if side <= min(x.shape[2:])]
-    mean = F.avg_pool2d(x, first)
-    variance = (F.avg_pool2d(x * x, first) - mean**2).clamp_min(0).mean(1, keepdim=True)
-    worst = F.max_pool2d(variance, 3, stride=1, padding=1)
-    weight = SMOOTH_DEVIATION**2 / (SMOOTH_DEVIATION**2 + worst)
+    weight = smoothness(x, first)
     colours = torch.tensor(OPPONENT, device=x.device, dtype=x.dtype)[:, :, None, None]
-    error = F.conv2d(mean - F.avg_pool2d(y, first), colours)
+    error = F.conv2d(F.avg_pool2d(x - y, first), colours)
     parts = [(weight * error.abs()).mean((1, 2, 3))]
     for side in larger:
         part = F.avg_pool2d(weight, side // first) * F.avg_pool2d(error, side // first).abs()
         parts.append(part.mean((1, 2, 3)))
     return torch.stack(parts).mean(0)
+
+
+def lattice_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of the error's mean over all blocks of 16x16 pixels, by the place in the block, where x is
+    smooth.
+
+    Grain averages away in it. What is left is a pattern that repeats from block to block: what a
+    network without a source of chance puts where it wants grain. Sides must be at least 16 pixels;
+    what is left of them by 16 is left out.
+    """
+    height, width = (side // LATTICE * LATTICE for side in x.shape[2:])
+    error = (y - x)[:, :, :height, :width].unflatten(3, (-1, LATTICE)).unflatten(2, (-1, LATTICE))
+    weight = F.avg_pool2d(smoothness(x[:, :, :height, :width], LATTICE // 2), 2)
+    pattern = (weight[:, :, :, None, :, None] * error).mean((2, 4))
+    return pattern.abs().mean((1, 2, 3))
+
+
+def smoothness(x: Tensor, side: int) -> Tensor:
+    """How much an error would show in each square of `side` pixels, in [0, 1]: by the variance in
+    it and in the eight around it, the largest. `[B, 1, H / side, W / side]`."""
+    mean = F.avg_pool2d(x, side)
+    variance = (F.avg_pool2d(x * x, side) - mean**2).clamp_min(0).mean(1, keepdim=True)
+    worst = F.max_pool2d(variance, 3, stride=1, padding=1)
+    return SMOOTH_DEVIATION**2 / (SMOOTH_DEVIATION**2 + worst)
 
 
 def text_fidelity_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import (
+    lattice_loss,
     ms_ssim_loss,
     smooth_loss,
     text_fidelity_loss,
@@ -35,6 +36,7 @@ class LossWeights:
     ms_ssim: float = 0.0
     tiling: float = 0.0
     smooth: float = 0.0
+    lattice: float = 0.0
     text: float = 0.0
     gan: float = 0.0
     # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
@@ -108,6 +110,7 @@ class Objective(nn.Module):
         for name, weight, loss in (
             ("tiling", w.tiling, tiling_artifact_loss),
             ("smooth", w.smooth, smooth_loss),
+            ("lattice", w.lattice, lattice_loss),
             ("ms_ssim", w.ms_ssim, ms_ssim_loss),
         ):
             if weight:

@@ -1,0 +1,106 @@
+"""What it brings to give smooth tiles a higher level than busy ones, at the same bytes in all.
+
+    python benchmarks/allocation.py FOLDER_OF_TRAINING_TILES [--count N] [--qualities Q,Q,...]
+
+Each held-out tile is coded at several levels; between these, the logarithms of bytes and of
+distances are interpolated. Then every tile at one level is compared with levels by gradient, as
+`picocodec.codec.allocation` has them, for several factors; a constant added to all levels keeps the
+sum of the bytes. PSNR in decibels of RGB, mean over the tiles like LPIPS and DISTS; the error of
+smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in steps of 255.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from picocodec.codec import tiles
+from picocodec.codec.allocation import LEAST, MOST, TYPICAL, log_gradient
+from picocodec.codec.decoder import decode_symbols
+from picocodec.codec.encoder import encode_tile
+from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
+from picolab.compare import choose_tiles
+from picolab.data.images import load_tiles
+from picolab.losses.dists import DISTS
+from picolab.losses.fidelity import smooth_loss
+from picolab.losses.lpips import LPIPS
+
+LEVELS = 50, 100, 200, 300, 400, 500, 600, 700
+FACTORS = 0, 30, 50, 70, 90  # thousandths of the level for each halving of the gradient
+
+Floats = NDArray[np.float64]
+
+
+def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -> Floats:
+    """Bytes, mean squared error, LPIPS, DISTS and the error of smooth surfaces `[levels, 5]`."""
+    tile, x = tiles.layout(rgb.shape[1], rgb.shape[0])[0], to_tensor(rgb)
+    rows = []
+    for level in LEVELS:
+        data = encode_tile(model, rgb, tile, level)
+        z, symbols = decode_symbols(model, data, tile, level)
+        y = to_tensor(tiles.own(model.synthesise(symbols, z, level, model.realism), tile))
+        distances = [(x - y).square().mean(), *(judge(x, y) for judge in judges)]
+        rows.append([len(data), *map(float, distances), 255 * float(smooth_loss(x, y))])
+    return np.array(rows)
+
+
+def at_levels(measured: Floats, levels: Floats) -> Floats:
+    """The means over tiles, MSE as PSNR, of `measured` `[tiles, levels, 5]` at levels `[tiles]`."""
+    each = np.array(
+        [
+            [math.exp(np.interp(level, LEVELS, np.log(column))) for column in rows.T]
+            for level, rows in zip(levels, measured, strict=True)
+        ]
+    )
+    each[:, 1] = -10 * np.log10(each[:, 1])
+    return each.mean(0)
+
+
+def with_same_bytes(measured: Floats, offsets: Floats, size: float) -> Floats:
+    """The means where all levels are `offsets` plus what makes tiles take `size` on average."""
+    low, high = float(LEVELS[0] - MOST), float(LEVELS[-1] - LEAST)
+    for _ in range(40):
+        middle = (low + high) / 2
+        means = at_levels(measured, middle + offsets)
+        low, high = (low, middle) if means[0] > size else (middle, high)
+    return means
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tiles", type=Path)
+    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--qualities", default="20,30,45", help="of which the bytes are kept")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    model, judges = load_model(DEFAULT_MODEL, 1), (LPIPS("alex"), DISTS())
+    chosen = [
+        (255 * x[0].permute(1, 2, 0)).round().byte().numpy()
+        for x in choose_tiles(load_tiles([args.tiles], validation=True), args.count)
+    ]
+    measured = np.stack([measure(model, rgb, judges) for rgb in chosen])
+    gradients = np.array([log_gradient(rgb) for rgb in chosen])
+    print(f"{len(chosen)} tiles, {model.identity}\n")
+    print("| quality | factor | bytes | PSNR | LPIPS | DISTS | smooth |\n|" + " --- |" * 7)
+    for quality in map(float, args.qualities.split(",")):
+        size = at_levels(measured, np.full(len(chosen), 10 * quality))[0]
+        for factor in FACTORS:
+            offsets = np.clip(factor * (TYPICAL - gradients), LEAST, MOST)
+            n, psnr, lpips, dists, smooth = with_same_bytes(measured, offsets, size)
+            row = f"{n:.0f} | {psnr:.2f} | {lpips:.4f} | {dists:.4f} | {smooth:.3f}"
+            print(f"| {quality:g} | {factor} | {row} |")
+
+
+if __name__ == "__main__":
+    main()
