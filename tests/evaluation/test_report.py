@@ -77,7 +77,8 @@ def test_bd_rates_against_the_anchor(run):
     assert "usable points" in rows["png", "jpeg-420", "psnr"]["reason"]
 
 
-def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
+def sets_of_two(folder, whole):
+    """The files of a run: `half` has at half the bits the distances `whole` `[(bpp, distance)]`."""
     facts = {
         "kinds": {"set/a": "natural", "set/b": "natural"},
         "codecs": {"half": {}, "whole": {}},
@@ -87,18 +88,31 @@ def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
         "anchor": "whole",
         "bpp_range": [0.1, 0.6],
     }
-    (tmp_path / "run.json").write_text(json.dumps(facts))
+    (folder / "run.json").write_text(json.dumps(facts))
     lines = ["kind,codec,rate,images,bpp,bpp_se,patches,fd_lite0"]
     for codec, factor in (("half", 0.5), ("whole", 1)):
-        for bpp, distance in ((0.08, 40), (0.2, 17), (0.4, 6), (0.8, 1)):
+        for bpp, distance in whole:
             lines.append(f"all,{codec},{bpp},2,{factor * bpp},0,1200,{distance}")
-    (tmp_path / "summary.csv").write_text("\n".join(lines) + "\n")
+    (folder / "summary.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_metric_of_sets_has_one_curve_over_the_mean_rate(tmp_path):
+    sets_of_two(tmp_path, [(0.08, 40), (0.2, 17), (0.4, 6), (0.8, 1)])
     found = Run(tmp_path).compare("half", "whole", "fd_lite0").summary
     assert found.percent == pytest.approx(-50) and found.images == 1
     assert found.bpp == pytest.approx((0.1, 0.6))
     equal = Run(tmp_path).at_equal_bytes("half", "fd_lite0", (0.1, 0.4))
     assert 0 < equal.test < equal.anchor  # distances as they are
-    assert "### half / whole at the same bytes, 0.15 to 0.35 bpp" in bd_rates(Run(tmp_path))
+    text = bd_rates(Run(tmp_path))
+    assert "### half / whole at the same bytes, 0.15 to 0.35 bpp" in text
+    ratio = re.search(r"\((0\.\d\d)\)", text.split("at the same bytes")[1])
+    assert ratio and 0 < float(ratio[1]) < 1
+
+
+def test_no_ratio_of_distances_that_are_none(tmp_path):
+    sets_of_two(tmp_path, [(0.08, 40), (0.15, 0), (0.35, 0), (0.8, 0)])
+    text = bd_rates(Run(tmp_path)).split("at the same bytes")[1]
+    assert re.search(r"/ 0 \|", text)
 
 
 def test_the_report_tells_versions_settings_and_what_is_left_out(run):

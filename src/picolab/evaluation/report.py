@@ -220,7 +220,8 @@ def _equal_bytes(run: Run, metrics: Sequence[str], head: Sequence[str]) -> str:
                 cells.append("no rates in common")
                 continue
             cell = f"{found.test:.4g} / {found.anchor:.4g}"
-            if not run.higher_is_better(metric):
+            # Steps across borders may be negative, and errors of a recogniser none at all.
+            if not run.higher_is_better(metric) and min(found.test, found.anchor) > 0:
                 cell += f" ({found.test / found.anchor:.2f})"
             cells.append(cell + (f", {found.missing} without" if found.missing else ""))
         rows.append([kind, *cells])

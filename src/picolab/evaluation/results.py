@@ -150,7 +150,7 @@ class Run:
             return None
         if metric == "ms_ssim" or self.higher_is_better(metric):
             return found
-        return replace(found, anchor=-found.anchor, test=-found.test)
+        return replace(found, anchor=0 - found.anchor, test=0 - found.test)  # 0 has no sign
 
     def _quality(self, metric: str, value: float) -> float:
         """On a scale that grows with quality: MS-SSIM in decibels, distances negated."""
