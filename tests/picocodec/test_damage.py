@@ -85,7 +85,7 @@ def test_contents_no_encoder_writes_are_damage_too(data: bytes, whole: np.ndarra
         level=header.level,
         model=header.model,
         tiles=payloads,
-        tile_modes=[(9 if i == 2 else 0, header.level) for i in range(len(LAYOUT))],
+        tile_modes=[(9 if i == 2 else 0, tile.level) for i, tile in enumerate(header.tiles)],
     )
     with pytest.warns(DamagedPicture) as told:
         decoded = picocodec.decode(forged, allow_damaged=True)
