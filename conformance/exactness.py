@@ -97,12 +97,12 @@ def combinations(arm64: Path | None) -> Iterator[Combination]:
     if arm64 is None:
         print("left out: 64-bit ARM (--arm64)")
     elif present("qemu-aarch64"):
-        python = [str(arm64 / "root/usr/bin/python3.11"), *script]
+        python = [str(arm64 / "system/usr/bin/python3.11"), *script]
         paths = (REPOSITORY / "src", arm64 / "site")
         environment = {"PYTHONPATH": os.pathsep.join(str(path.resolve()) for path in paths)}
         for cpu, what, names in ARM:
             for name in names:
-                emulator = ["qemu-aarch64", "-cpu", cpu, "-L", str(arm64 / "root")]
+                emulator = ["qemu-aarch64", "-cpu", cpu, "-L", str(arm64 / "system")]
                 command = [*emulator, *python, ARITHMETIC[name]]
                 yield Combination(f"{name}, emulated {what}", command, environment, True)
     if not (WEB / "cli.js").exists():
