@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 SMOOTH_SCALES = (8, 16, 32, 64)
-LATTICE = 16  # pixels: the side of the codec's blocks, with which a network's patterns repeat
+BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
 SMOOTH_DEVIATION = 3 / 255  # of a square of 8x8 pixels in which half of an error is seen
 # Brightness, and its difference from blue and red (BT.601), where eyes are keener on slow changes.
 OPPONENT = (
@@ -60,9 +60,9 @@ def lattice_loss(x: Tensor, y: Tensor) -> Tensor:
     network without a source of chance puts where it wants grain. Sides must be at least 16 pixels;
     what is left of them by 16 is left out.
     """
-    height, width = (side // LATTICE * LATTICE for side in x.shape[2:])
-    error = (y - x)[:, :, :height, :width].unflatten(3, (-1, LATTICE)).unflatten(2, (-1, LATTICE))
-    weight = F.avg_pool2d(smoothness(x[:, :, :height, :width], LATTICE // 2), 2)
+    height, width = (side // BLOCK * BLOCK for side in x.shape[2:])
+    error = (y - x)[:, :, :height, :width].unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK))
+    weight = F.avg_pool2d(smoothness(x[:, :, :height, :width], BLOCK // 2), 2)
     pattern = (weight[:, :, :, None, :, None] * error).mean((2, 4))
     return pattern.abs().mean((1, 2, 3))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import (
+    BLOCK,
     lattice_loss,
     ms_ssim_loss,
     smooth_loss,
@@ -21,8 +22,6 @@ from picolab.losses.fidelity import (
     tiling_artifact_loss,
 )
 from picolab.losses.lpips import LPIPS
-
-BLOCK = 16  # side of the codec's blocks of pixels
 
 
 @dataclass(frozen=True)
