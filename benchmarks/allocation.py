@@ -4,9 +4,12 @@
 
 Each held-out tile is coded at several levels; between these, the logarithms of bytes and of
 distances are interpolated. Then every tile at one level is compared with levels by gradient, as
-`picocodec.codec.allocation` has them, for several factors; a constant added to all levels keeps the
-sum of the bytes. PSNR in decibels of RGB, mean over the tiles like LPIPS and DISTS; the error of
-smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in steps of 255.
+`picocodec.codec.allocation` has them for the tiles of one picture, for several factors; a constant
+added to all levels keeps the sum of the bytes. PSNR in decibels of RGB, mean over the tiles like
+LPIPS and DISTS; the error of smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in steps of
+255; and how far tiles lie apart in LPIPS, the standard deviation of its logarithm to base 2. How
+well the gradient foretells a tile's bytes comes first: the power of it that they grow as, and the
+correlation of logarithms.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picocodec.codec import tiles
-from picocodec.codec.allocation import LEAST, MOST, TYPICAL, log_gradient
+from picocodec.codec.allocation import LEAST, MOST, log_gradient
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.encoder import encode_tile
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
@@ -55,7 +58,8 @@ def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -
 
 
 def at_levels(measured: Floats, levels: Floats) -> Floats:
-    """The means over tiles, MSE as PSNR, of `measured` `[tiles, levels, 5]` at levels `[tiles]`."""
+    """The means over tiles, MSE as PSNR, of `measured` `[tiles, levels, 5]` at levels `[tiles]`,
+    and the spread of LPIPS."""
     each = np.array(
         [
             [math.exp(np.interp(level, LEVELS, np.log(column))) for column in rows.T]
@@ -63,7 +67,7 @@ def at_levels(measured: Floats, levels: Floats) -> Floats:
         ]
     )
     each[:, 1] = -10 * np.log10(each[:, 1])
-    return each.mean(0)
+    return np.append(each.mean(0), np.log2(each[:, 2]).std())
 
 
 def with_same_bytes(measured: Floats, offsets: Floats, size: float) -> Floats:
@@ -92,13 +96,18 @@ def main() -> None:
     measured = np.stack([measure(model, rgb, judges) for rgb in chosen])
     gradients = np.array([log_gradient(rgb) for rgb in chosen])
     print(f"{len(chosen)} tiles, {model.identity}\n")
-    print("| quality | factor | bytes | PSNR | LPIPS | DISTS | smooth |\n|" + " --- |" * 7)
+    print("| level | bytes grow as the gradient to the power | correlation |\n|" + " --- |" * 3)
+    for level, sizes in zip(LEVELS, np.log2(measured[:, :, 0]).T, strict=True):
+        power = np.polyfit(gradients, sizes, 1)[0]
+        print(f"| {level} | {power:.2f} | {np.corrcoef(gradients, sizes)[0, 1]:.2f} |")
+    columns = ("quality", "factor", "bytes", "PSNR", "LPIPS", "DISTS", "smooth", "spread")
+    print(f"\n| {' | '.join(columns)} |\n|" + " --- |" * len(columns))
     for quality in map(float, args.qualities.split(",")):
         size = at_levels(measured, np.full(len(chosen), 10 * quality))[0]
         for factor in FACTORS:
-            offsets = np.clip(factor * (TYPICAL - gradients), LEAST, MOST)
-            n, psnr, lpips, dists, smooth = with_same_bytes(measured, offsets, size)
-            row = f"{n:.0f} | {psnr:.2f} | {lpips:.4f} | {dists:.4f} | {smooth:.3f}"
+            offsets = np.clip(factor * (gradients.mean() - gradients), LEAST, MOST)
+            n, psnr, lpips, dists, smooth, spread = with_same_bytes(measured, offsets, size)
+            row = f"{n:.0f} | {psnr:.2f} | {lpips:.4f} | {dists:.4f} | {smooth:.3f} | {spread:.2f}"
             print(f"| {quality:g} | {factor} | {row} |")
 
 

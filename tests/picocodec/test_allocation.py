@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from picocodec.codec.allocation import LEAST, MOST, TYPICAL, log_gradient, tile_level
+from picocodec.codec.allocation import LEAST, MOST, Look, level_offsets, log_gradient, look_at
 
 
 def stripes(step: int, side: int = 64) -> NDArray[np.uint8]:
@@ -25,14 +25,22 @@ def test_plain_areas_of_any_size_have_the_least_gradient(shape: tuple[int, int, 
     assert log_gradient(np.full(shape, 77, np.uint8)) == -4
 
 
+def photo(gradient: float) -> Look:
+    return Look(False, gradient)
+
+
 def test_smooth_tiles_get_more_and_busy_ones_less_within_limits() -> None:
-    levels = [tile_level(stripes(step), 500) for step in (0, 4, 8, 16, 32, 255)]
-    assert levels == sorted(levels, reverse=True)
-    assert levels[0] == 500 + MOST and levels[-1] == 500 + LEAST
-    assert tile_level(stripes(round(2**TYPICAL)), 500) == pytest.approx(500, abs=2)
-    assert len(set(levels)) >= 5
+    assert level_offsets([photo(g) for g in (3, 3.5, 4, 4.5, 5)]) == [50, 25, 0, -25, -50]
+    assert level_offsets([photo(-4), photo(6)]) == [MOST, LEAST]
 
 
-@pytest.mark.parametrize("level", [0, 10, 990, 1000])
-def test_levels_stay_levels(level: int) -> None:
-    assert 0 <= tile_level(stripes(255), level) <= tile_level(stripes(0), level) <= 1000
+def test_a_picture_s_own_level_is_that_of_its_mean_photo() -> None:
+    assert level_offsets([photo(-2)]) == level_offsets([photo(6)]) == [0]
+    assert level_offsets([photo(3), Look(True, -4), photo(5)]) == [50, MOST, -50]
+    assert level_offsets([Look(True, -4), Look(True, 4)]) == [0, 0]
+
+
+def test_drawings_are_told_from_photos() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    assert look_at(np.full((64, 64, 3), 9, np.uint8)) == Look(True, -4)
+    assert look_at(noise) == Look(False, log_gradient(noise))

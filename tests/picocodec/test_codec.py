@@ -15,7 +15,7 @@ from PIL import Image
 from tiny import photo
 
 from picocodec.codec import decoder, encoder, networks
-from picocodec.codec.allocation import tile_level
+from picocodec.codec.allocation import level_offsets, look_at
 from picocodec.codec.decoder import decode_picture
 from picocodec.codec.encoder import encode_picture
 from picocodec.codec.networks import DEFAULT_MODEL, MODEL_PATH_VARIABLE, Model, load_model
@@ -332,14 +332,27 @@ def half_smooth() -> NDArray[np.uint8]:
 def test_smooth_tiles_get_a_higher_level_and_busy_ones_a_lower() -> None:
     rgb = half_smooth()
     header = container.read_header(encode(Picture(rgb), 400))
-    smooth, busy = (tile.level for tile in header.tiles)
-    assert smooth == tile_level(rgb[:, : container.TILE], 400) > 400
-    assert busy == tile_level(rgb[:, container.TILE :], 400) < 400
+    halves = rgb[:, : container.TILE], rgb[:, container.TILE :]
+    offsets = level_offsets([look_at(half) for half in halves])
+    assert [tile.level - 400 for tile in header.tiles] == offsets
+    assert offsets[0] > 0 > offsets[1]
     assert header.level == 400
 
 
+@pytest.mark.parametrize("level", [0, 1000])
+def test_levels_of_tiles_stay_levels(level: int) -> None:
+    header = container.read_header(encode(Picture(half_smooth()), level))
+    levels = [tile.level for tile in header.tiles]
+    assert level in levels and all(0 <= own <= 1000 for own in levels)
+
+
 def test_tiles_at_the_level_of_the_picture_need_no_table_of_levels() -> None:
-    smooth = np.ascontiguousarray(half_smooth()[:, : container.TILE])
-    data = {level: encode(Picture(smooth), level) for level in (999, 1000)}
-    assert [container.read_header(data[level]).tiles[0].level for level in data] == [1000, 1000]
-    assert len(data[999]) == len(data[1000]) + 3
+    noise = half_smooth()[:, container.TILE :]
+    data = encode(Picture(np.concatenate([noise, noise], 1)), 400)
+    header = container.read_header(data)
+    first = header.size + header.tiles[0].length
+    parts = [data[header.size : first], data[first:]]
+    plain = container.write(
+        width=header.width, height=header.height, level=400, model=header.model, tiles=parts
+    )
+    assert data == plain

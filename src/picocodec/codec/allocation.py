@@ -8,27 +8,45 @@ was measured.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picocodec.format.container import LEVEL_STEPS
+from picocodec.codec.graphics import is_flat
 
-# Bits of the gradient of a typical photo's tile, as `log_gradient` has them: such a one gets the
-# picture's level.
-TYPICAL = 3.7
-
-# In thousandths of the level: for each halving of the gradient, and at most, either way. A tile's
-# bytes grow as the gradient to the power 0.8.
+# In thousandths of the level: for each halving of the gradient, and at most, either way.
 FOR_EACH_BIT = 50
 LEAST, MOST = -80, 120
 
 
-def tile_level(pixels: NDArray[np.uint8], level: int) -> int:
-    """The level, in thousandths, for a photo's tile `[h, w, 3]` in a picture of `level`."""
-    offset = FOR_EACH_BIT * (TYPICAL - log_gradient(pixels))
-    return min(max(level + round(min(max(offset, LEAST), MOST)), 0), LEVEL_STEPS)
+@dataclass(frozen=True)
+class Look:
+    """Whether a tile looks drawn, and the logarithm of its gradient (`log_gradient`)."""
+
+    drawn: bool
+    gradient: float
+
+
+def look_at(pixels: NDArray[np.uint8]) -> Look:
+    """What a tile's pixels `[h, w, 3]` look like."""
+    return Look(is_flat(pixels), log_gradient(pixels))
+
+
+def level_offsets(looks: Sequence[Look]) -> list[int]:
+    """What each tile of a picture, taken as a photo, has over the picture's level, in thousandths.
+
+    The mean one of those that look like photos has nothing, so that a quality means the same for
+    a soft picture and a sharp one.
+    """
+    photos = [look.gradient for look in looks if not look.drawn]
+    if not photos:
+        return [0] * len(looks)
+    typical = sum(photos) / len(photos)
+    offsets = (FOR_EACH_BIT * (typical - look.gradient) for look in looks)
+    return [round(min(max(offset, LEAST), MOST)) for offset in offsets]
 
 
 def log_gradient(pixels: NDArray[np.uint8]) -> float:

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import tiles
-from picocodec.codec.allocation import tile_level
+from picocodec.codec.allocation import Look, level_offsets, look_at
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.graphics import (
     encode_drawn,
     has_few_colours,
-    is_flat,
     is_too_rich,
     may_be_exact,
     price_of_errors,
@@ -73,14 +72,18 @@ def _encoder(
     if workers * threads_of_each > 1:
         networks.prepare("context")
     chunks = chunks_of(picture)
+    looks = list(in_order(lambda tile: look_at(_owned(picture.rgb, tile)), layout, workers))
+    places = list(zip(layout, looks, level_offsets(looks), strict=True))
 
     def encode(level: int) -> bytes:
         coded: list[CodedTile] = []
 
-        def task(tile: Tile) -> CodedTile:
-            return _better_mode(networks, picture.rgb, tile, level)
+        def task(place: tuple[Tile, Look, int]) -> CodedTile:
+            tile, look, offset = place
+            drawn = _drawn(networks, picture.rgb, tile, level) if look.drawn else None
+            return drawn or _photo(networks, picture.rgb, tile, level + offset)
 
-        for tile in in_order(task, layout, workers):
+        for tile in in_order(task, places, workers):
             coded.append(tile)
             if len(coded) % row_of_blocks == 0 or len(coded) == len(layout):
                 _join_last_blocks(coded, layout, picture.rgb, level, networks.slope(level))
@@ -114,19 +117,14 @@ class CodedTile:
     decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
-def _better_mode(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
-    """A tile learned, at the level that suits a photo, or drawn if that has the lower price."""
-    drawn = _drawn(model, rgb, tile, level) if is_flat(_owned(rgb, tile)) else None
-    return drawn or _photo(model, rgb, tile, level)
-
-
 def _owned(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
     return rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
 
 
 def _photo(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
-    own_level = tile_level(_owned(rgb, tile), level)
-    return CodedTile(container.MODE_LEARNED, own_level, encode_tile(model, rgb, tile, own_level))
+    """A tile learned, at the level nearest to `level` that there is."""
+    level = min(max(level, 0), container.LEVEL_STEPS)
+    return CodedTile(container.MODE_LEARNED, level, encode_tile(model, rgb, tile, level))
 
 
 def _drawn(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile | None:
