@@ -32,7 +32,6 @@ TINY = CodecConfig(
     knots=3,
     texture_channels_4=4,
     texture_blocks=1,
-    grain=3,
     overlap=5,
 )
 

@@ -33,9 +33,6 @@ PARTS = {
     },
 }
 
-# What models did not have up to small-preview.v3; without them it adds nothing, as it begins.
-GRAIN = "synthesis.texture.grain."
-
 
 @torch.no_grad()
 def read_released(folder: Path, codec: Codec) -> dict[str, Any]:
@@ -78,8 +75,6 @@ def _fill(codec: Codec, values: dict[str, Tensor]) -> None:
         return values[f"{name}.weight"].float(), values[f"{name}.bias"].float()
 
     for name, module in codec.named_modules():
-        if name.startswith(GRAIN) and f"{name}.weight" not in values:
-            continue
         if isinstance(module, ConvScale | PatchConv):
             # What upsamples is folded to a convolution and a shuffle.
             module.unfold(*conv(f"{name}.0" if f"{name}.0.weight" in values else name))

@@ -8,14 +8,7 @@ import torch
 from tiny import TINY, tiny_codec
 
 from picocodec.format.tables import scale_of_index
-from picolab.networks.codec import (
-    GRID_ORDER,
-    Codec,
-    Grain,
-    draw_levels,
-    grid_cells,
-    symbol_bits,
-)
+from picolab.networks.codec import GRID_ORDER, Codec, draw_levels, grid_cells, symbol_bits
 from picolab.networks.config import config_from_dict, read_config
 from picolab.networks.cost import multiply_accumulates
 from picolab.networks.layers import interpolate_knots
@@ -83,20 +76,6 @@ def test_an_amplified_texture_is_that_much_more_realism() -> None:
         codec.synthesis.texture.amplify(2.0)
         after = codec.synthesis(y_hat, level, torch.tensor([0.5]))
     torch.testing.assert_close(after, before)
-
-
-def test_grain_is_drawn_anew_while_learning_and_belongs_to_its_place_afterwards() -> None:
-    grain = Grain(8, 4)
-    plain = torch.ones(1, 8, 6, 6)
-    with torch.no_grad():
-        assert not grain(plain).any()  # a decoder begins as it was without
-        grain.pattern.weight.normal_()
-        assert (grain(plain) - grain(plain)).abs().max() > 0.1
-        grain.eval()
-        whole = grain(plain)
-        torch.testing.assert_close(grain(plain[:, :, :5, :4]), whole[:, :, :5, :4])
-    blocks = whole[0].flatten(1).t()
-    assert len(blocks.unique(dim=0)) > 12  # of 2^4 combinations of signs
 
 
 def test_decoding_repeats_what_encoding_reconstructed() -> None:

@@ -43,7 +43,6 @@ PATCH = 16  # side of the block of pixels behind one position of y
 GRID_ORDER = (0, 3, 1, 2)  # cells of the 2x2 grid (row major): diagonal first
 # For a uniform quantiser with entropy coding, the step that is optimal at slope lambda.
 STEP_SQUARED_TIMES_LAMBDA = 26.0
-GRAIN_SIDE = 72  # positions at 1/8 along the side of the largest tile that networks see
 
 
 class Analysis(nn.Module):
@@ -230,35 +229,6 @@ def grid_cells(x: Tensor) -> list[Tensor]:
     return [x[:, :, dy::2, dx::2] for dy in range(2) for dx in range(2)]
 
 
-class Grain(nn.Module):
-    """Chance for a network that is to draw grain, `[B, C, H, W]`: its features say how much there
-    is of each pattern, signs drawn anew at every position say which way. Without it, the grain of
-    smooth surfaces repeats from block to block.
-
-    Learning draws from PyTorch's generator; in eval mode the signs belong to the positions, so that
-    a file always decodes to the same pixels.
-    """
-
-    signs: Tensor
-
-    def __init__(self, channels: int, patterns: int) -> None:
-        super().__init__()
-        self.amount = ConvScale(channels, patterns)
-        self.pattern = ConvScale(patterns, channels, gain=0.0)
-        generator = torch.Generator().manual_seed(0)
-        shape = (1, patterns, GRAIN_SIDE, GRAIN_SIDE)
-        signs = torch.randint(2, shape, generator=generator) * 2.0 - 1
-        self.register_buffer("signs", signs, persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        amount = self.amount(features)
-        if self.training:
-            signs = torch.randint_like(amount, 2) * 2 - 1
-        else:
-            signs = self.signs[:, :, : amount.shape[2], : amount.shape[3]].to(amount.dtype)
-        return self.pattern(signs * amount)
-
-
 class Texture(nn.Module):
     """What a decoded picture lacks to convince: a residual from the picture and the features
     behind it, `[B, c8, H/8, W/8]`.
@@ -274,7 +244,6 @@ class Texture(nn.Module):
         self.stem = down(3, c8, levels=3)
         self.mix = ConvScale(c8, c8)
         self.chain8 = Chain(c8, cfg.texture_blocks, cfg.e, cfg.f, cfg.knots)
-        self.grain = Grain(c8, cfg.grain) if cfg.grain else None
         self.up4 = up(c8, c4)
         self.head = up(c4, 3, kernel=3, levels=2, gain=0.0)
         self.strength = Gains(1, cfg.knots)
@@ -286,8 +255,6 @@ class Texture(nn.Module):
 
     def forward(self, picture: Tensor, features: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         h = self.chain8(self.stem(picture) + self.mix(features), level)
-        if self.grain is not None:
-            h = h + self.grain(h)
         strength = realism[:, None] * self.strength(level)
         return self.head(self.up4(h)) * strength[:, :, None, None]
 

@@ -53,7 +53,6 @@ class CodecConfig:
     shortcut: bool = True
     texture_channels_4: int = 20  # of the texture network, which follows realism ...
     texture_blocks: int = 0  # ... at 1/8, as wide as the decoder there; 0: no dial
-    grain: int = 0  # patterns of chance in the texture network
     overlap: int = 0  # channels of y whose part of the shortcut overlaps the blocks around
     context: str = "grid"
     quantisation_width: bool = True  # learned; otherwise 1 everywhere
