@@ -153,7 +153,7 @@ def cases() -> dict[str, dict[str, bytes]]:
             "number-not-in-shortest-form": header(20, 20, rest=_varint(0, 2) + tile[1:]),
             "number-of-six-bytes": header(20, 20, rest=b"\x80" * 5 + b"\1" + tile[1:]),
             "level-above-1000": header(20, 20, level=1001, rest=tile),
-            "unknown-flag": header(20, 20, flags=16, rest=tile),
+            "unknown-flag": header(20, 20, flags=32, rest=tile),
             "path-as-model": header(20, 20, name=b"../../small", rest=tile),
             "bytes-after-the-end": a_file() + b"x",
         },

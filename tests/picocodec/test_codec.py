@@ -353,6 +353,11 @@ def test_tiles_at_the_level_of_the_picture_need_no_table_of_levels() -> None:
     first = header.size + header.tiles[0].length
     parts = [data[header.size : first], data[first:]]
     plain = container.write(
-        width=header.width, height=header.height, level=400, model=header.model, tiles=parts
+        width=header.width,
+        height=header.height,
+        level=400,
+        model=header.model,
+        tiles=parts,
+        faded=True,
     )
     assert data == plain

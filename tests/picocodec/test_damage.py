@@ -15,7 +15,7 @@ from picocodec.codec.concealment import GRAY, conceal
 from picocodec.codec.decoder import decode_picture
 from picocodec.codec.encoder import encode_picture
 from picocodec.codec.networks import MODEL_PATH_VARIABLE
-from picocodec.codec.tiles import Tile, layout
+from picocodec.codec.tiles import MARGIN, Tile, layout
 from picocodec.errors import CorruptChunk, CorruptTile, DamagedPicture, Truncated
 from picocodec.format import container
 from picocodec.image import Picture
@@ -53,6 +53,11 @@ def own(picture: np.ndarray, tile: Tile) -> np.ndarray:
     return picture[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
 
 
+def inside(picture: np.ndarray, tile: Tile) -> np.ndarray:
+    """What a tile owns less what fades into its neighbours."""
+    return own(picture, tile.grown(-MARGIN))
+
+
 @pytest.mark.parametrize("lost", range(len(LAYOUT)))
 def test_any_one_tile_may_be_lost(data: bytes, whole: np.ndarray, lost: int) -> None:
     header = container.read_header(data)
@@ -65,7 +70,7 @@ def test_any_one_tile_may_be_lost(data: bytes, whole: np.ndarray, lost: int) -> 
     warning = told[0].message
     assert isinstance(warning, DamagedPicture) and warning.tiles == (lost,)
     for i, tile in enumerate(LAYOUT):
-        assert np.array_equal(own(decoded, tile), own(whole, tile)) == (i != lost)
+        assert np.array_equal(inside(decoded, tile), inside(whole, tile)) == (i != lost)
 
 
 def test_a_whole_file_gives_no_warning(data: bytes, whole: np.ndarray, recwarn) -> None:
@@ -90,7 +95,7 @@ def test_contents_no_encoder_writes_are_damage_too(data: bytes, whole: np.ndarra
     with pytest.warns(DamagedPicture) as told:
         decoded = picocodec.decode(forged, allow_damaged=True)
     assert told[0].message.tiles == (2, 4)
-    assert np.array_equal(own(decoded, LAYOUT[3]), own(whole, LAYOUT[3])[:, :, :3])
+    assert np.array_equal(inside(decoded, LAYOUT[3]), inside(whole, LAYOUT[3])[:, :, :3])
 
 
 def test_of_a_truncated_file_what_came_is_shown(data: bytes, whole: np.ndarray) -> None:
@@ -108,7 +113,8 @@ def test_of_a_truncated_file_what_came_is_shown(data: bytes, whole: np.ndarray) 
         assert told[0].message.tiles == lost
         assert decoded.shape == (HEIGHT, WIDTH, 3)  # alpha lies at the end
         for i in set(range(6)) - set(lost):
-            assert np.array_equal(own(decoded, LAYOUT[i])[..., :3], own(whole, LAYOUT[i])[..., :3])
+            kept = inside(whole, LAYOUT[i])[..., :3]
+            assert np.array_equal(inside(decoded, LAYOUT[i]), kept)
 
 
 def test_a_damaged_header_is_always_an_error(data: bytes) -> None:
@@ -203,7 +209,8 @@ def test_pillow_decides_with_its_own_switch(
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.warns(DamagedPicture, match="tile 5$"), Image.open(path) as im:
         assert im.mode == "RGB"
-        assert np.array_equal(own(np.asarray(im), LAYOUT[4]), own(whole, LAYOUT[4])[:, :, :3])
+        shown = inside(np.asarray(im), LAYOUT[4])
+        assert np.array_equal(shown, inside(whole, LAYOUT[4])[:, :, :3])
 
 
 def test_pillow_loses_a_damaged_alpha_with_its_mode(

@@ -18,6 +18,7 @@ from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
 from picocodec.codec.pipeline import in_order, share
+from picocodec.codec.seams import Fader, Frame, frame_of, within
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, PicoError, UnsupportedVersion, tolerate
 from picocodec.format import container
@@ -89,7 +90,17 @@ def open_picture(
             alpha = read_alpha(header, metadata.alpha)[top : top + height, left : left + width]
     wanted = Tile(top, left, height, width)
     everything = tiles.layout(header.width, header.height)
-    layout = {i: tile for i, tile in enumerate(everything) if tile.meets(wanted)}
+    touched = sum(tile.meets(wanted) for tile in everything)
+    workers, threads_of_each = share(threads, touched)
+    model = load_model_for(header.model, threads_of_each)
+    if realism is None:
+        realism = model.realism if header.realism is None else header.realism / 255
+    on_grid = scale > 1 and left % scale == 0 and top % scale == 0
+    as_fitted = model.has_preview and realism == model.realism
+    is_preview = as_fitted and on_grid and alpha is None and damage is None
+    is_faded = header.faded and not is_preview
+    reach = wanted.grown(tiles.MARGIN if is_faded else 0)
+    layout = {i: tile for i, tile in enumerate(everything) if tile.meets(reach)}
     # Of tiles in blocks, the data lie with the first one, which need not be wanted itself.
     users: dict[int, list[int]] = {}
     for i in layout:
@@ -107,13 +118,6 @@ def open_picture(
                     piece = container.tile_data(header, data, i, offset)
                 payloads[user] = piece
         offset += entry.length
-    workers, threads_of_each = share(threads, len(layout))
-    model = load_model_for(header.model, threads_of_each)
-    if realism is None:
-        realism = model.realism if header.realism is None else header.realism / 255
-    on_grid = scale > 1 and left % scale == 0 and top % scale == 0
-    as_fitted = model.has_preview and realism == model.realism
-    is_preview = as_fitted and on_grid and alpha is None and damage is None
     if workers * threads_of_each > 1 and any(
         header.tiles[i].mode == container.MODE_LEARNED for i in payloads
     ):
@@ -130,6 +134,7 @@ def open_picture(
         _wanted=wanted.halved if is_preview else wanted,
         _scale=scale // 2 if is_preview else scale,
         _is_preview=is_preview,
+        _is_faded=is_faded,
         _tiles=layout,
         _payloads=payloads,
         _realism=realism,
@@ -153,6 +158,7 @@ class OpenPicture:
     _wanted: Tile  # in a preview's pixels, if it is one
     _scale: int  # what is left to divide the sides by
     _is_preview: bool
+    _is_faded: bool
     _tiles: dict[int, Tile] = field(repr=False)  # the touched ones, by number
     _payloads: dict[int, bytes] = field(repr=False)  # of those that are whole
     _realism: float
@@ -193,54 +199,64 @@ class OpenPicture:
         """The colours of `wanted`, cut from one row of tiles after the other."""
         decoded = in_order(self._decode, self._tiles, self._workers)
         placed = [tile.halved if self._is_preview else tile for tile in self._tiles.values()]
+        fader = Fader(wanted, self._without_colours)
         done = 0
-        for top, group in groupby(placed, key=lambda tile: tile.top):
+        for _, group in groupby(placed, key=lambda tile: tile.top):
             row = list(group)
-            start = max(top, wanted.top)
-            stop = min(top + row[0].height, wanted.top + wanted.height)
-            shape = stop - start, wanted.width, 1 if self._header.gray else 3
-            band = np.empty(shape, np.uint8)
-            for tile, pixels in zip(row, islice(decoded, len(row)), strict=True):
-                if pixels is not None:
-                    first = max(tile.left, wanted.left)
-                    last = min(tile.left + tile.width, wanted.left + wanted.width)
-                    band[:, first - wanted.left : last - wanted.left] = pixels[
-                        start - top : stop - top, first - tile.left : last - tile.left
-                    ]
+            first, last = row[0], row[-1]
+            whole = replace(first, width=last.left + last.width - first.left)
+            own = whole.common(wanted)
+            shape = max(0, own.height), own.width, 1 if self._header.gray else 3
+            band, frames = np.empty(shape, np.uint8), []
+            for tile, (pixels, frame) in zip(row, islice(decoded, len(row)), strict=True):
+                part = tile.common(own)
+                if pixels is not None and not part.is_empty:
+                    band[within(part, own)] = pixels[within(part, tile)]
+                if frame:
+                    frames.append(frame)
                 done += 1
                 if progress:
                     progress(done, len(self._tiles))
-            yield band
+            rows = fader.next(band, whole, frames) if self._is_faded else band
+            if len(rows):
+                yield rows
+        if fader.rest is not None and len(fader.rest):
+            yield fader.rest
 
-    def _decode(self, index: int) -> Bytes | None:
-        """The pixels that a tile owns, `[h, w, 1 or 3]`; None if it is damaged."""
+    def _decode(self, index: int) -> tuple[Bytes | None, Frame | None]:
+        """The pixels that a tile owns, `[h, w, 1 or 3]`, None if it is damaged; and its frame, if
+        it is to be faded."""
         tile, level = self._tiles[index], self._header.tiles[index].level
         if index not in self._payloads:
-            return None
+            return None, None
         with tolerate(self._damage, tile=index):
             try:
-                pixels = self._pixels(index, tile, level)
+                pixels, frame = self._pixels(index, tile, level)
             except CorruptTile as error:
                 raise CorruptTile(f"tile {index}: {error}") from None
-            if self._header.gray:
-                mean = pixels.mean(2, keepdims=True, dtype=np.float32)
-                return mean.round().astype(np.uint8)
-            return pixels
-        return None
+            return self._without_colours(pixels), frame
+        return None, None
 
-    def _pixels(self, index: int, tile: Tile, level: int) -> Bytes:
+    def _without_colours(self, pixels: Bytes) -> Bytes:
+        """Gray pixels `[h, w, 1]`, if the picture is gray."""
+        if not self._header.gray:
+            return pixels
+        return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
+
+    def _pixels(self, index: int, tile: Tile, level: int) -> tuple[Bytes, Frame | None]:
         payload, mode = self._payloads.pop(index), self._header.tiles[index].mode
         if mode == container.MODE_LEARNED:
             z, symbols = decode_symbols(self._model, payload, tile, level)
             if self._is_preview:
                 canvas = self._model.preview(symbols, z, level)
-                return tiles.own(canvas, tile.halved, tiles.MARGIN // 2)
-            return tiles.own(self._model.synthesise(symbols, z, level, self._realism), tile)
+                return tiles.own(canvas, tile.halved, tiles.MARGIN // 2), None
+            canvas = self._model.synthesise(symbols, z, level, self._realism)
+            return tiles.own(canvas, tile), frame_of(canvas, tile) if self._is_faded else None
         if mode in container.JOINED:
             pixels = self._from_block(index, payload, tile)
         else:
             pixels = _lossless(payload, tile, mode)
-        return _reduce(pixels, 2) if self._is_preview else pixels
+        return _reduce(pixels, 2) if self._is_preview else pixels, None
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
         """A tile's part of its block, which is decoded once: the last one of each column stays."""

@@ -100,6 +100,7 @@ def _encoder(
             chunks=chunks,
             tile_modes=None if all(mode == plain for mode in modes) else modes,
             gray=picture.gray,
+            faded=sum(tile.mode == container.MODE_LEARNED for tile in coded) > 1,
         )
 
     return encode

@@ -59,13 +59,25 @@ class Tile:
         """Its place and size in a picture of half the sides, rounded up; its corner is even."""
         return Tile(self.top // 2, self.left // 2, -(-self.height // 2), -(-self.width // 2))
 
+    @property
+    def is_empty(self) -> bool:
+        return self.height <= 0 or self.width <= 0
+
+    def common(self, other: Tile) -> Tile:
+        """What the two have in common, which may be empty."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom = min(self.top + self.height, other.top + other.height)
+        right = min(self.left + self.width, other.left + other.width)
+        return Tile(top, left, bottom - top, right - left)
+
     def meets(self, other: Tile) -> bool:
         """Whether the two have a pixel in common."""
-        return (
-            self.top < other.top + other.height
-            and other.top < self.top + self.height
-            and self.left < other.left + other.width
-            and other.left < self.left + self.width
+        return not self.common(other).is_empty
+
+    def grown(self, margin: int) -> Tile:
+        """The tile and what lies around it, beyond the edges of the picture, too."""
+        return Tile(
+            self.top - margin, self.left - margin, self.height + 2 * margin, self.width + 2 * margin
         )
 
 
@@ -128,10 +140,14 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
 
 def own(canvas: NDArray[np.float32], tile: Tile, margin: int = MARGIN) -> NDArray[np.uint8]:
     """The pixels `[h, w, 3]` of what a tile owns of its decoded canvas `[1, 3, H, W]`."""
-    inner = canvas[0, :, margin : margin + tile.height, margin : margin + tile.width]
-    pixels = np.empty((tile.height, tile.width, 3), np.uint8)
-    for top in range(0, tile.height, _AT_ONCE):
-        values = np.fmax(inner[:, top : top + _AT_ONCE], 0)  # what is not a number becomes black
+    return to_bytes(canvas[0, :, margin : margin + tile.height, margin : margin + tile.width])
+
+
+def to_bytes(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Pixels `[h, w, 3]` of colours `[3, h, w]`, 0 to 1 where they are ones."""
+    pixels = np.empty((*colours.shape[1:], 3), np.uint8)
+    for top in range(0, len(pixels), _AT_ONCE):
+        values = np.fmax(colours[:, top : top + _AT_ONCE], 0)  # what is not a number becomes black
         np.minimum(values, 1, out=values)
         values *= 255
         np.rint(values, out=values)

@@ -41,8 +41,8 @@ MAX_TILE_BYTES = 1 << 24  # dozens of times what the finest tile needs
 MAX_CHUNKS = 64
 MAX_CHUNK_BYTES = 1 << 26
 
-_HAS_TILE_MODES, _HAS_REALISM, _HAS_CHUNKS, _IS_GRAY = 1, 2, 4, 8
-_KNOWN_FLAGS = 15
+_HAS_TILE_MODES, _HAS_REALISM, _HAS_CHUNKS, _IS_GRAY, _IS_FADED = 1, 2, 4, 8, 16
+_KNOWN_FLAGS = 31
 _NAME = re.compile(rb"[a-z][a-z0-9-]{0,15}")
 _KIND = re.compile(rb"[A-Za-z][A-Za-z ]{3}")
 
@@ -96,6 +96,7 @@ class Header:
     level: int  # thousandths
     model: ModelId
     gray: bool = False
+    faded: bool = False  # whether tiles fade into each other where they meet
     realism: int | None = None  # 0..255 for 0..1: the default that the file recommends
     tiles: tuple[TileEntry, ...] = field(default=(), repr=False)
     chunks: tuple[ChunkEntry, ...] = ()
@@ -132,6 +133,7 @@ def write(
     chunks: Sequence[tuple[bytes, bytes]] = (),
     tile_modes: Sequence[tuple[int, int]] | None = None,
     gray: bool = False,
+    faded: bool = False,
     realism: int | None = None,
 ) -> bytes:
     """A whole file from its parts; `tile_modes` gives `(mode, level)` of each tile where they
@@ -153,6 +155,7 @@ def write(
         | (_HAS_REALISM if realism is not None else 0)
         | (_HAS_CHUNKS if chunks else 0)
         | (_IS_GRAY if gray else 0)
+        | (_IS_FADED if faded else 0)
     )
     out = bytearray(SIGNATURE)
     out += bytes([VERSION, flags]) + _varint(width - 1) + _varint(height - 1)
@@ -243,6 +246,7 @@ def read_header(data: bytes | mmap, max_pixels: int = MAX_PIXELS) -> Header:
         level=level,
         model=ModelId(name.decode("ascii"), model_version, bytes(check)),
         gray=bool(flags & _IS_GRAY),
+        faded=bool(flags & _IS_FADED),
         realism=realism,
         tiles=tuple(tiles),
         chunks=tuple(chunks),

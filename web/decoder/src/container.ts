@@ -92,7 +92,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
   const version = cursor.byte();
   if (version !== 1) throw new PicoError("UnsupportedVersion", `format version ${version}`);
   const flags = cursor.byte();
-  if (flags > 15) throw new PicoError("CorruptHeader", `unknown flags ${flags}`);
+  if (flags > 31) throw new PicoError("CorruptHeader", `unknown flags ${flags}`);
   const width = cursor.varint() + 1;
   const height = cursor.varint() + 1;
   if (Math.max(width, height) > MAX_SIDE) {
