@@ -100,10 +100,11 @@ def decode(
     `ValueError` for realism out of range.
 
     `region` is `(x, y, width, height)` of a part, in pixels, identical to that part of the whole
-    picture; only the tiles that it touches are read. `scale` is 1, 1/2, 1/4 or 1/8: sides are
-    divided and rounded up. Its pixels are means of the picture's, or nearly so: of opaque pictures
-    at the model's own realism they come from a preview, in a quarter of the time, where the model
-    has one and `region` begins at multiples of the divisor. `ValueError` for any others.
+    picture; only tiles that it touches, or comes within 4 pixels of, are read. `scale` is 1, 1/2,
+    1/4 or 1/8: sides are divided and rounded up. Its pixels are means of the picture's, or nearly
+    so: of opaque pictures at the model's own realism they come from a preview, in a quarter of the
+    time, where the model has one and `region` begins at multiples of the divisor. `ValueError` for
+    any others.
 
     With `allow_damaged`, tiles that are damaged or missing are concealed from their neighbours,
     alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only

@@ -62,13 +62,13 @@ def open_picture(
     """Make ready to decode a .pico file; raises a `PicoError` for anything that is not one.
 
     `realism` None is what the file recommends, or else the model's default. `region` is the part
-    that is wanted, and the only one whose tiles are read; `ValueError` if it is not within the
-    picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel is the mean of
-    `scale` by `scale`, of a preview that decodes in less time where the model has one, realism is
-    the model's default, all is opaque, damage is not allowed and the corner of `region` is a
-    multiple of `scale`. All checksums of what is read are verified here, before the first network
-    runs. With a list as `damage`, errors behind the header are appended to it, here and while
-    decoding, instead: tiles are concealed, alpha and metadata left out.
+    that is wanted, and only its tiles are read, and those that fade into it; `ValueError` if it is
+    not within the picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel
+    is the mean of `scale` by `scale`, of a preview that decodes in less time where the model has
+    one, realism is the model's default, all is opaque, damage is not allowed and the corner of
+    `region` is a multiple of `scale`. All checksums of what is read are verified here, before the
+    first network runs. With a list as `damage`, errors behind the header are appended to it, here
+    and while decoding, instead: tiles are concealed, alpha and metadata left out.
     """
     header = container.read_header(data, max_pixels)
     left, top, width, height = region or (0, 0, header.width, header.height)
