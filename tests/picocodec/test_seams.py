@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from picocodec.codec.seams import Fader, Frame, Strip, blend, frame_of, within
+from picocodec.codec.seams import Fader, Frame, Strip, blend, frame_of
 from picocodec.codec.tiles import MARGIN, Tile, layout, own
 
 WIDTH, HEIGHT = 504 + 70, 2 * 504 + 80
@@ -37,7 +37,7 @@ def expected(canvases: Canvases, drawn: set[Tile]) -> NDArray[np.uint8]:
     for tile, canvas in canvases.items():
         if tile not in drawn:
             weight = ramp(tile.height)[:, None] * ramp(tile.width)
-            place = within(tile.grown(MARGIN), WHOLE.grown(MARGIN))
+            place = tile.grown(MARGIN).within(WHOLE.grown(MARGIN))
             seen = canvas[0, :, : weight.shape[0], : weight.shape[1]].clip(0, 1)
             total[:, *place] += weight * seen
             weights[place] += weight
@@ -45,7 +45,7 @@ def expected(canvases: Canvases, drawn: set[Tile]) -> NDArray[np.uint8]:
     faded = total[:, *inner] / np.maximum(weights[inner], 1e-9)
     pixels = np.rint(255 * faded).astype(np.uint8).transpose(1, 2, 0)
     for tile in drawn:
-        pixels[within(tile, WHOLE)] = own(canvases[tile], tile)
+        pixels[tile.within(WHOLE)] = own(canvases[tile], tile)
     return pixels
 
 
@@ -62,7 +62,7 @@ def by_rows(canvases: Canvases, drawn: set[Tile], wanted: Tile) -> NDArray[np.ui
         for tile in row:
             part = tile.common(place)
             if not part.is_empty:
-                band[within(part, place)] = own(canvases[tile], tile)[within(part, tile)]
+                band[part.within(place)] = own(canvases[tile], tile)[part.within(tile)]
         frames = [frame_of(canvases[tile], tile) for tile in row if tile not in drawn]
         done.append(fader.next(band, whole, frames))
     assert fader.rest is not None
@@ -91,7 +91,7 @@ def test_rows_of_tiles_fade_as_the_format_says(canvases: Canvases, drawn: tuple[
 )
 def test_a_region_is_the_crop_of_the_whole(canvases: Canvases, wanted: Tile) -> None:
     drawn = {TILES[4]}
-    crop = by_rows(canvases, drawn, WHOLE)[within(wanted, WHOLE)]
+    crop = by_rows(canvases, drawn, WHOLE)[wanted.within(WHOLE)]
     np.testing.assert_array_equal(by_rows(canvases, drawn, wanted), crop)
 
 

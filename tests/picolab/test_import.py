@@ -36,7 +36,7 @@ def written(config: CodecConfig, path: Path) -> Path:
 
 @pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
 def test_a_release_taken_up_again_computes_the_same(tmp_path: Path, level: float) -> None:
-    first, second = tiny_codec().eval(), tiny_codec(seed=5).eval()
+    first, second = tiny_codec(), tiny_codec(seed=5)
     values = read_released(released(tmp_path), second)
     assert values == {"recipe": "tiny-test", "step": 7, "slopes": [24.0, 12000.0]}
     picture = torch.from_numpy(photo(128, 192)).permute(2, 0, 1)[None].float() / 255

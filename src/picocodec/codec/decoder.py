@@ -18,7 +18,7 @@ from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.metadata import read_alpha, read_metadata
 from picocodec.codec.networks import Model, load_model_for
 from picocodec.codec.pipeline import in_order, share
-from picocodec.codec.seams import Fader, Frame, frame_of, within
+from picocodec.codec.seams import Fader, Frame, frame_of
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, PicoError, UnsupportedVersion, tolerate
 from picocodec.format import container
@@ -211,7 +211,7 @@ class OpenPicture:
             for tile, (pixels, frame) in zip(row, islice(decoded, len(row)), strict=True):
                 part = tile.common(own)
                 if pixels is not None and not part.is_empty:
-                    band[within(part, own)] = pixels[within(part, tile)]
+                    band[part.within(own)] = pixels[part.within(tile)]
                 if frame:
                     frames.append(frame)
                 done += 1
@@ -267,8 +267,7 @@ class OpenPicture:
             if self._blocks.get(column, (-1, None))[0] != row:
                 self._blocks[column] = row, _lossless(payload, whole, header.tiles[index].mode)
             pixels = self._blocks[column][1]
-        top, left = tile.top - whole.top, tile.left - whole.left
-        return pixels[top : top + tile.height, left : left + tile.width]
+        return pixels[tile.within(whole)]
 
     def _concealed(self, progress: Progress | None) -> Bytes:
         """The colours of all that is wanted, what is damaged filled from around it."""
@@ -284,8 +283,7 @@ class OpenPicture:
         if lost:
             layout = [replace(t, top=t.top - outer.top, left=t.left - outer.left) for t in touched]
             conceal(colours, layout, sum(t.top == first.top for t in touched), lost)
-        top, left = self._wanted.top - outer.top, self._wanted.left - outer.left
-        return colours[top : top + self._wanted.height, left : left + self._wanted.width]
+        return colours[self._wanted.within(outer)]
 
     def _with_alpha(self, bands: Iterator[Bytes]) -> Iterator[Bytes]:
         top = 0

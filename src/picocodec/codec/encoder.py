@@ -169,8 +169,7 @@ def _join_last_blocks(
             for i in members:
                 tile, alone = layout[i], coded[i]
                 assert alone.price is not None and alone.decoded is not None
-                top, left = tile.top - b.top, tile.left - b.left
-                learned[top : top + tile.height, left : left + tile.width] = alone.decoded
+                learned[tile.within(b)] = alone.decoded
                 price += alone.price
             least = sum(len(coded[i].data) for i in members)
             drawn = encode_drawn(pixels, learned, level, slope, MOST_FOR_DRAWN * least)

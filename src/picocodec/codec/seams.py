@@ -44,9 +44,7 @@ def frame_of(canvas: Floats, tile: Tile) -> Frame:
     grown = tile.grown(MARGIN)
 
     def strip(place: Tile) -> Strip:
-        top, left = place.top - grown.top, place.left - grown.left
-        values = canvas[0, :, top : top + place.height, left : left + place.width]
-        return Strip(tile, place, np.clip(values, 0, 1))
+        return Strip(tile, place, np.clip(canvas[0, :, *place.within(grown)], 0, 1))
 
     depth = 2 * MARGIN
     return Frame(
@@ -69,8 +67,8 @@ def blend(strips: Iterable[Strip], window: Tile) -> Bytes:
             rows = _weights(strip.owner.top, strip.owner.height, common.top, common.height)
             columns = _weights(strip.owner.left, strip.owner.width, common.left, common.width)
             weight = rows[:, None] * columns
-            inside = within(common, window)
-            total[:, *inside] += weight * strip.values[:, *within(common, strip.place)]
+            inside = common.within(window)
+            total[:, *inside] += weight * strip.values[:, *common.within(strip.place)]
             weights[inside] += weight
     total /= np.maximum(weights, np.finfo(np.float32).tiny)
     return to_bytes(total)
@@ -82,12 +80,6 @@ def _weights(start: int, length: int, first: int, count: int) -> Floats:
     inside = np.arange(first - start + MARGIN, first - start + MARGIN + count) + 0.5
     nearest = np.minimum(inside, length + 2 * MARGIN - inside)
     return np.clip(nearest / (2 * MARGIN), 0, 1).astype(np.float32)
-
-
-def within(part: Tile, whole: Tile) -> tuple[slice, slice]:
-    """Where a part lies in the rows and columns of a whole."""
-    top, left = part.top - whole.top, part.left - whole.left
-    return slice(top, top + part.height), slice(left, left + part.width)
 
 
 class Fader:
@@ -114,7 +106,7 @@ class Fader:
             border = Tile(row.top, right.tile.left - MARGIN, row.height, 2 * MARGIN)
             window = border.common(own)
             if left.tile.left + left.tile.width == right.tile.left and not window.is_empty:
-                band[within(window, own)] = self._finish(blend([left.right, right.left], window))
+                band[window.within(own)] = self._finish(blend([left.right, right.left], window))
         waiting = band[:0] if self.rest is None else self.rest
         border = Tile(row.top - MARGIN, row.left, 2 * MARGIN, row.width)
         window = border.common(self._wanted)
@@ -135,4 +127,4 @@ def _copy(source: Bytes, window: Tile, target: Bytes, place: Tile, tile: Tile) -
     """What a tile owns, from the pixels of a window to those of a place."""
     part = tile.common(window).common(place)
     if not part.is_empty:
-        target[within(part, place)] = source[within(part, window)]
+        target[part.within(place)] = source[part.within(window)]

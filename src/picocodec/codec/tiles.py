@@ -74,6 +74,11 @@ class Tile:
         """Whether the two have a pixel in common."""
         return not self.common(other).is_empty
 
+    def within(self, whole: Tile) -> tuple[slice, slice]:
+        """Its rows and columns in the pixels of a whole that it lies in."""
+        top, left = self.top - whole.top, self.left - whole.left
+        return slice(top, top + self.height), slice(left, left + self.width)
+
     def grown(self, margin: int) -> Tile:
         """The tile and what lies around it, beyond the edges of the picture, too."""
         return Tile(
