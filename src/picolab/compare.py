@@ -15,7 +15,7 @@ from torch import Tensor
 
 from picolab.data.images import TileSet
 from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import smooth_loss
+from picolab.losses.fidelity import lattice_loss, smooth_loss
 from picolab.losses.lpips import LPIPS
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
@@ -29,16 +29,17 @@ LEAST_SIDE = 256  # of a tile that DISTS, whose deepest features are 16 pixels a
 @dataclass(frozen=True)
 class Point:
     """Means over tiles: bits a pixel, PSNR in decibels of RGB, LPIPS (AlexNet), DISTS, and the
-    error of smooth surfaces in steps of 255."""
+    error of smooth surfaces and what of it repeats from block to block, in steps of 255."""
 
     bpp: float
     psnr: float
     lpips: float
     dists: float
     smooth: float
+    lattice: float
 
     def __str__(self) -> str:
-        looks = f"{self.lpips:.3f} / {self.dists:.3f} / {self.smooth:.2f}"
+        looks = f"{self.lpips:.3f} / {self.dists:.3f} / {self.smooth:.2f} / {self.lattice:.3f}"
         return f"{self.bpp:.3f} / {self.psnr:.2f} / {looks}"
 
 
@@ -66,7 +67,8 @@ def measure(
             picture = coded.picture.clamp(0, 1)
             bpp = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
             quality = psnr((picture - x).square().mean())
-            looks = lpips(x, picture), dists(x, picture), 255 * smooth_loss(x, picture)
+            surfaces = [255 * loss(x, picture) for loss in (smooth_loss, lattice_loss)]
+            looks = lpips(x, picture), dists(x, picture), *surfaces
             rows.append([float(v) for v in (bpp, quality, *looks)])
         points.append(Point(*(sum(column) / len(rows) for column in zip(*rows, strict=True))))
     return points
@@ -88,7 +90,7 @@ def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequ
     """Two Markdown tables: by level, and of the others at the bits of the first."""
     head = "| checkpoint | " + " | ".join(f"level {level:g}" for level in levels) + " |"
     rule = "| --- |" + " --- |" * len(levels)
-    lines = ["bpp / PSNR / LPIPS-Alex / DISTS / smooth", "", head, rule]
+    lines = ["bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice", "", head, rule]
     for name, curve in zip(names, curves, strict=True):
         lines.append(f"| {name} | " + " | ".join(map(str, curve)) + " |")
     if len(curves) > 1:
