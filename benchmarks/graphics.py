@@ -1,8 +1,9 @@
-"""Bytes and PSNR of screenshots and drawings beside lossless WebP and AVIF.
+"""Bytes, PSNR and LPIPS of screenshots and drawings beside lossless WebP and AVIF.
 
     python benchmarks/graphics.py PICTURE ... [--qualities Q,Q,...]
 
-Of AVIF (4:4:4, speed 6) the table gives the fewest bytes that reach the PSNR of each of our files.
+Of AVIF (4:4:4, speed 6) the table gives the fewest bytes that reach the PSNR of each of our files,
+and those that reach its LPIPS.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from PIL import Image
 
 import picocodec
 from picocodec.format import container
+from picolab.evaluation.metrics.perceptual import Perceptual
 
 AVIF_QUALITIES = range(10, 101, 5)
+NONE = "does not reach it"
 
 
 def saved(image: Image.Image, codec: str, **options: object) -> bytes:
@@ -37,26 +40,36 @@ def main() -> None:
     parser.add_argument("--qualities", default="30,50,75", type=lambda s: map(float, s.split(",")))
     args = parser.parse_args()
     qualities = list(args.qualities)
-    print("| picture | quality | bytes | PSNR | tiles without loss | lossless WebP | AVIF |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    lpips = Perceptual("lpips_alex")
+    print(
+        "| picture | quality | bytes | PSNR | tiles learned, WebP, AV1 | LPIPS | lossless WebP | "
+        "AVIF, PSNR | AVIF, LPIPS |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for path in args.pictures:
         with Image.open(path) as opened:
             image = opened.convert("RGB")
-        pixels = np.asarray(image)
+        pixels = np.array(image)
         webp = len(saved(image, "WEBP", lossless=True, quality=100, method=4))
         avif = []
         for quality in AVIF_QUALITIES:
             data = saved(image, "AVIF", quality=quality, subsampling="4:4:4", speed=6)
             with Image.open(io.BytesIO(data)) as opened:
-                avif.append((len(data), psnr(np.asarray(opened), pixels)))
+                decoded = np.array(opened)
+            avif.append((len(data), psnr(decoded, pixels), lpips(pixels, decoded)))
         for quality in qualities:
             data = picocodec.encode(pixels, quality)
-            reached = psnr(picocodec.decode(data), pixels)
-            kept = [tile.mode != 0 for tile in container.read_header(data).tiles]
-            enough = min((size for size, value in avif if value >= reached), default=None)
+            decoded = picocodec.decode(data)
+            reached, apart = psnr(decoded, pixels), lpips(pixels, decoded)
+            modes = [tile.mode for tile in container.read_header(data).tiles]
+            av1 = sum(mode in (container.MODE_AV1, container.MODE_AV1_BLOCK) for mode in modes)
+            learned = modes.count(container.MODE_LEARNED)
+            shares = f"{learned}, {len(modes) - learned - av1}, {av1}"
+            by_psnr = min((size for size, value, _ in avif if value >= reached), default=NONE)
+            by_lpips = min((size for size, _, value in avif if value <= apart), default=NONE)
             print(
-                f"| {path.stem} | {quality:g} | {len(data)} | {reached:.1f} | {sum(kept)} of "
-                f"{len(kept)} | {webp} | {enough or 'does not reach it'} |",
+                f"| {path.stem} | {quality:g} | {len(data)} | {reached:.1f} | {shares} | "
+                f"{apart:.4f} | {webp} | {by_psnr} | {by_lpips} |",
                 flush=True,
             )
 

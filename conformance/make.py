@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont
 from symbols import digests
 
+from picocodec.codec.av1 import encode_av1
 from picocodec.codec.decoder import decode_picture
 from picocodec.codec.encoder import encode_tile
 from picocodec.codec.graphics import encode_lossless, webp_file
@@ -37,6 +38,7 @@ WHOLE = 20_000  # pixels; of larger photos the reference has some rows only
 # order of adding float32.
 PEAK_ERROR = 2
 RMS_ERROR = 0.1
+AV1_QUALITY = 80
 
 Pixels = NDArray[np.uint8]
 
@@ -124,6 +126,12 @@ def sources() -> Iterator[tuple[str, Source]]:
         of("the same in whole WebP files, as encoders once wrote them", drawing,
            modes=(2, 2, 2, 2, 1, 0)),
     )  # fmt: skip
+    yield "av1", of("a tile of AV1, with a photo in it", drawing[:, 2400:], modes=(5,))
+    yield (
+        "av1-blocks",
+        of("a block of AV1 of four tiles, a tile of AV1 and a learned one", drawing,
+           modes=(6, 6, 6, 6, 5, 0)),
+    )  # fmt: skip
     yield "black", of("nothing at all", np.zeros((70, 90, 3), np.uint8), 500)
     yield "white", of("nothing at all, in white", np.full((70, 90, 3), 255, np.uint8), 500)
 
@@ -197,8 +205,12 @@ def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -
         if index != block_of(index, columns):
             return b""
         area = block(width, height, *divmod(index, columns))
-    rows = rgb[area.top : area.top + area.height]
-    stream = encode_lossless(rows[:, area.left : area.left + area.width])
+    pixels = rgb[area.top : area.top + area.height, area.left : area.left + area.width]
+    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+        screen = encode_av1(np.ascontiguousarray(pixels), AV1_QUALITY)
+        assert screen is not None
+        return screen
+    stream = encode_lossless(pixels)
     is_file = mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK)
     return webp_file(stream, area) if is_file else stream
 

@@ -1,5 +1,5 @@
 """SHA-256 of the symbols of every tile of .pico files, by an arithmetic of one's choice; where a
-tile is lossless, of the WebP file that shows it (docs/format.md, section 3).
+tile is lossless, of the WebP file that shows it, and of AV1 its stream (docs/format.md, section 3).
 
     python conformance/symbols.py FILE.pico ... MODEL_FOLDER [--with numpy|torch|onnxruntime]
 
@@ -18,6 +18,7 @@ from cases import digest
 from numpy.typing import NDArray
 
 from picocodec.codec import scale_decoder
+from picocodec.codec.av1 import check_stream
 from picocodec.codec.decoder import decode_symbols, joined_block
 from picocodec.codec.graphics import stream_of, webp_file
 from picocodec.codec.networks import Model
@@ -90,12 +91,12 @@ def digests(data: bytes, model: Model) -> list[str]:
             payload = container.tile_data(header, data, i, header.tile_offset(i))
             found.append(digest(*decode_symbols(model, payload, tile, entry.level)))
         else:
-            found.append(hashlib.sha256(lossless_file(header, data, i, tile)).hexdigest())
+            found.append(hashlib.sha256(classic_file(header, data, i, tile)).hexdigest())
     return found
 
 
-def lossless_file(header: container.Header, data: bytes, index: int, tile: Tile) -> bytes:
-    """The WebP file that shows a lossless tile, or its block."""
+def classic_file(header: container.Header, data: bytes, index: int, tile: Tile) -> bytes:
+    """The WebP file that shows a lossless tile, or its block; of AV1 the stream."""
     mode = header.tiles[index].mode
     if mode not in container.MODES:
         raise UnsupportedVersion(f"tile {index} has mode {mode}")
@@ -103,6 +104,9 @@ def lossless_file(header: container.Header, data: bytes, index: int, tile: Tile)
     if mode in container.JOINED:
         first, whole = joined_block(header, index)
     payload = container.tile_data(header, data, first, header.tile_offset(first))
+    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+        check_stream(payload, whole)
+        return payload
     if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
         payload = stream_of(payload, whole)
     return webp_file(payload, whole)

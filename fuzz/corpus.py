@@ -17,6 +17,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from targets import BUILD, TARGETS, load_model, prepare  # noqa: E402
 from tiny import photo, tiny_codec  # noqa: E402
 
+from picocodec.codec.av1 import encode_av1  # noqa: E402
 from picocodec.codec.encoder import encode_picture  # noqa: E402
 from picocodec.format import container  # noqa: E402
 from picocodec.image import Picture  # noqa: E402
@@ -59,6 +60,8 @@ def files() -> dict[str, bytes]:
     for name, mode, tiles in (
         ("webp-tile", container.MODE_WEBP, [own, webp(both[:, 504:])]),
         ("webp-block", container.MODE_WEBP_BLOCK, [webp(both), b""]),
+        ("av1-tile", container.MODE_AV1, [own, av1(both[:, 504:])]),
+        ("av1-block", container.MODE_AV1_BLOCK, [av1(both), b""]),
     ):
         first = mode if mode in container.JOINED else container.MODE_LEARNED
         found[name] = container.write(
@@ -70,6 +73,12 @@ def files() -> dict[str, bytes]:
             tile_modes=[(first, 300), (mode, 300)],
         )
     return found
+
+
+def av1(pixels: np.ndarray) -> bytes:
+    stream = encode_av1(np.ascontiguousarray(pixels), 30)
+    assert stream is not None
+    return stream
 
 
 def webp(pixels: np.ndarray) -> bytes:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "picocodec")]
@@ -44,7 +45,16 @@ def cases() -> dict[str, tuple[Picture, int]]:
         ),
         "lossless-tile": (Picture(np.hstack([drawing(60, 480), photo(60, 120)])), 600),
         "lossless-block": (Picture(np.tile(drawing(300, 150), (2, 4, 1))), 500),
+        "av1-tile": (Picture(np.hstack([screen(150, 504), photo(150, 100)])), 300),
+        "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200),
     }
+
+
+def screen(height: int, width: int) -> NDArray[np.uint8]:
+    """A drawing with a photo on it."""
+    pixels = drawing(height, width).copy()
+    pixels[20:-30, 30:200] = photo(height - 50, 170)
+    return pixels
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from picocodec.codec.av1 import encode_av1
 from picocodec.codec.networks import load_model
 from picocodec.format import container
 from picocodec.format.container import ModelId
@@ -111,6 +112,26 @@ def stream(width: int = 20, height: int = 20) -> bytes:
     return webp(width, height, lossless=True)[25:]
 
 
+def screen(width: int = 20, height: int = 20) -> bytes:
+    data = encode_av1(np.zeros((height, width, 3), np.uint8), 50)
+    assert data is not None
+    return data
+
+
+def unit(kind: int, data: bytes) -> bytes:
+    """An OBU of AV1."""
+    return bytes([kind]) + _varint(len(data)) + data
+
+
+def screen_of_size(side_bits: int) -> bytes:
+    """A stream whose sequence header, right otherwise, gives sides of 2**side_bits pixels."""
+    size = f"{side_bits - 1:04b}" * 2 + "1" * side_bits * 2
+    colours = "01" + f"{1:08b}{13:08b}{6:08b}" + "1"
+    bits = "001" + "11" + "11111" + size + "000000" + colours + "00" + "1"
+    header = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8))
+    return unit(0x0A, header) + unit(0x32, bytes(20))
+
+
 def with_chunk(kind: bytes, data: bytes) -> bytes:
     return a_file(chunks=[(kind, data)])
 
@@ -200,6 +221,19 @@ def cases() -> dict[str, dict[str, bytes]]:
                 width=600,
                 tiles=[stream(600)[: len(stream(600)) // 2], b""],
                 tile_modes=[(4, 500)] * 2,
+            ),
+            "av1-empty": a_file(b"", tile_modes=[(5, 500)]),
+            "av1-of-noise": a_file(noise, tile_modes=[(5, 500)]),
+            "av1-of-another-size": a_file(screen(21, 20), tile_modes=[(5, 500)]),
+            "av1-of-four-gigapixels": a_file(screen_of_size(16), tile_modes=[(5, 500)]),
+            "av1-cut": a_file(screen()[:-3], tile_modes=[(5, 500)]),
+            "av1-with-a-tail": a_file(screen() + b"\x12\0", tile_modes=[(5, 500)]),
+            "av1-twice": a_file(screen() * 2, tile_modes=[(5, 500)]),
+            "av1-frame-of-noise": a_file(
+                screen()[: 2 + screen()[1]] + unit(0x32, noise), tile_modes=[(5, 500)]
+            ),
+            "av1-block-of-another-size": a_file(
+                width=600, tiles=[screen(504, 20), b""], tile_modes=[(6, 500)] * 2
             ),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },

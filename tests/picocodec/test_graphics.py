@@ -12,11 +12,11 @@ from tiny import drawing, photo
 import picocodec
 from picocodec.codec import encoder
 from picocodec.codec.graphics import (
+    Colours,
     bands,
     decode_lossless,
     encode_drawn,
     encode_lossless,
-    in_fewer_colours,
     is_flat,
     posterised,
     price_of_errors,
@@ -27,6 +27,12 @@ from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
 
 pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")
+
+
+@pytest.fixture
+def without_av1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where Pillow was built without AVIF."""
+    monkeypatch.setattr("picocodec.codec.av1.is_available", lambda: False)
 
 
 def modes(data: bytes) -> list[int]:
@@ -65,8 +71,8 @@ def test_the_colours_of_a_palette_are_kept_exactly() -> None:
     rng = np.random.default_rng(0)
     palette = rng.integers(0, 256, (16, 3), np.uint8)
     pixels = palette[rng.integers(0, 16, (40, 50))]
-    assert np.array_equal(in_fewer_colours(pixels, 16), pixels)
-    assert len(np.unique(in_fewer_colours(pixels, 8).reshape(-1, 3), axis=0)) <= 8
+    assert np.array_equal(Colours(pixels).reduced_to(16), pixels)
+    assert len(np.unique(Colours(pixels).reduced_to(8).reshape(-1, 3), axis=0)) <= 8
 
 
 def test_bands_are_steps_on_slopes_only() -> None:
@@ -147,6 +153,7 @@ def test_blocks_say_once_what_repeats() -> None:
     assert told[0].message.tiles == tuple(range(6))
 
 
+@pytest.mark.usefixtures("without_av1")
 def test_a_block_may_be_in_few_colours() -> None:
     """Grays in squares with faint specks, the same in both tiles: a palette for both."""
     rng = np.random.default_rng(0)
@@ -203,7 +210,7 @@ def test_a_small_photo_in_a_drawing_is_no_posterised_one() -> None:
     pixels[300:340, 200:250] = photo(40, 50)
     decoded = picocodec.decode(picocodec.encode(pixels, 50))
     assert psnr(decoded[300:340, 200:250], pixels[300:340, 200:250]) > 28
-    reduced = in_fewer_colours(pixels, 16)
+    reduced = Colours(pixels).reduced_to(16)
     blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1)))
     assert posterised(pixels, reduced, blurred)
     assert not posterised(pixels[:300], reduced[:300], blurred[:300])
@@ -289,7 +296,7 @@ def test_rows_of_blocks_are_joined_as_they_come_and_their_pixels_let_go(
 ) -> None:
     """A drawing of many rows keeps what its tiles decode to for one row of blocks."""
     kept: list[int] = []
-    join = encoder._join_last_blocks
+    join = encoder._settle_last_blocks
 
     def spy(coded: list[encoder.CodedTile], *rest: object) -> None:
         before = sum(tile.decoded is not None for tile in coded)
@@ -297,7 +304,7 @@ def test_rows_of_blocks_are_joined_as_they_come_and_their_pixels_let_go(
         kept.append(before)
         assert all(tile.decoded is None for tile in coded)
 
-    monkeypatch.setattr(encoder, "_join_last_blocks", spy)
+    monkeypatch.setattr(encoder, "_settle_last_blocks", spy)
     pixels = np.tile(drawing(200, 300), (13, 2, 1))
     data = picocodec.encode(pixels, quality=95)
     assert kept == [8, 4]

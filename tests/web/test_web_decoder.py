@@ -15,10 +15,13 @@ import pytest
 from cases import all_cases
 from PIL import Image
 from symbols import digests
+from tiny import drawing, photo
 
+import picocodec
+from picocodec.codec.av1 import decode_av1, encode_av1, is_available
 from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.networks import DEFAULT_MODEL, load_model, load_model_for, model_folders
-from picocodec.codec.tiles import Tile, block
+from picocodec.codec.tiles import Tile, block, block_of, layout
 from picocodec.errors import PicoError
 from picocodec.format import container
 
@@ -28,8 +31,11 @@ GOLDEN = sorted((ROOT / "tests" / "golden").glob("*/*.pico"))
 # Metadata and alpha, of which the decoder gives the bytes only, are not its to judge.
 HOSTILE = sorted((ROOT / "tests" / "hostile").glob("*/*.pico"))
 HOSTILE = [path for path in HOSTILE if path.parent.name != "CorruptChunk"]
-# Those of them that only who decodes WebP finds wrong.
+# Those of them that only who decodes WebP or AV1 finds wrong.
 UNSOUND = {"stream-empty", "stream-of-noise", "stream-in-a-file", "block-stream-cut"}
+UNSOUND |= {"av1-frame-of-noise"}
+
+needs_av1 = pytest.mark.skipif(not is_available(), reason="Pillow was built without AVIF")
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +113,7 @@ def test_hostile_files_give_their_errors(built: Path) -> None:
             assert found[path.name] == [path.parent.name], path
 
 
-@pytest.mark.parametrize("mode", [2, 4])
+@pytest.mark.parametrize("mode", [2, 4, pytest.param(6, marks=needs_av1)])
 def test_blocks_that_are_cut_off_at_the_edges(built: Path, tmp_path: Path, mode: int) -> None:
     """Five by five tiles: blocks of 16, 4, 4 and one."""
     side = 4 * container.TILE + 100
@@ -116,8 +122,12 @@ def test_blocks_that_are_cut_off_at_the_edges(built: Path, tmp_path: Path, mode:
     for row in (0, 4):
         for column in (0, 4):
             area = block(side, side, row, column)
-            file = webp(np.full((area.height, area.width, 3), 9 * row + column, np.uint8))
-            tiles[5 * row + column] = file if mode == 2 else stream_of(file, area)
+            pixels = np.full((area.height, area.width, 3), 9 * row + column, np.uint8)
+            if mode == 6:
+                tiles[5 * row + column] = av1(pixels)
+            else:
+                file = webp(pixels)
+                tiles[5 * row + column] = file if mode == 2 else stream_of(file, area)
     data = container.write(
         width=side, height=side, level=500, model=model.identity, tiles=tiles, tile_modes=modes
     )
@@ -150,20 +160,107 @@ def test_every_bit_of_a_webp_files_head_matters_alike(
     assert {name for name in files if found[name] == found["good"]} == {"good", "bit196"}
 
 
+@needs_av1
+@pytest.mark.parametrize("mode", [5, 6])
+def test_every_bit_of_an_av1_streams_head_matters_alike(
+    built: Path, tmp_path: Path, mode: int
+) -> None:
+    """Flips make, among others, another profile, another size, 10 bits and film grain."""
+    model = load_model(DEFAULT_MODEL, threads=1).identity
+    good = av1(drawing(40, 50))
+    sequence, frame = good[: 2 + good[1]], good[2 + good[1] :]
+    assert sequence[0] == 0x0A and frame[0] == 0x32
+    contents = sequence[2:]
+    files = {"good": good}
+    for bit in range(8 * (len(sequence) + 3)):  # with the first byte of the frame and its size
+        stream = bytearray(good)
+        stream[bit // 8] ^= 0x80 >> bit % 8
+        files[f"bit{bit - 16}"] = bytes(stream)
+    assert 128 <= len(frame) - 3 < 1 << 14
+    files |= {f"cut{n}": good[:n] for n in (*range(len(sequence) + 4), len(good) - 1)}
+    files |= {f"header{n}": unit(0x0A, contents[:n]) + frame for n in range(len(contents))}
+    files |= {
+        "longer": good + b"\0",
+        "delimiter-before": b"\x12\0" + good,
+        "delimiter-behind": good + b"\x12\0",
+        "twice": good * 2,
+        "frame-twice": good + frame,
+        "frame-first": frame + sequence,
+        "no-frame": sequence,
+        "empty-frame": sequence + unit(0x32, b""),
+        "padded-header": unit(0x0A, contents + b"\xff\0") + frame,
+        "size-of-4-bytes": b"\x0a" + size(len(contents), 4) + contents + frame,
+        "size-of-5-bytes": b"\x0a" + size(len(contents), 5) + contents + frame,
+        "size-without-end": b"\x0a" + b"\xff" * 8,
+        "larger": av1(drawing(41, 50)),
+        "turned": av1(drawing(50, 40)),
+    }
+    files = {
+        name: container.write(
+            width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(mode, 0)]
+        )
+        for name, data in files.items()
+    }
+    found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
+    assert found == {name: ours(data) for name, data in files.items()}
+    assert all(len(found[name][0]) == 64 for name in ("good", "padded-header", "size-of-4-bytes"))
+    assert {lines[0] for lines in found.values() if len(lines[0]) < 64} == {"CorruptTile"}
+    # Nobody listens to the level, the tools, primaries and transfer, whether the quantisers of Cb
+    # and Cr differ, and what follows film grain.
+    unheard = [*range(5, 10), *range(30, 36), *range(38, 54), 63, *range(65, 8 * len(contents))]
+    heard = {f"bit{bit}" for bit in range(-16, 8 * (len(contents) + 3))}
+    heard -= {f"bit{bit}" for bit in unheard}
+    assert {name for name in found if name[:3] == "bit" and len(found[name][0]) < 64} == heard
+
+
+REFUSALS = """
+import { readFileSync } from "node:fs";
+const [library, ...files] = process.argv.slice(1);
+const { av1Image, decodeTile, losslessImage, readHeader } = await import(library);
+for (const path of files) {
+  const file = readFileSync(path);
+  const header = readHeader(file);
+  const model = { name: header.model, check: header.check };
+  for (const read of [losslessImage, av1Image, (...of) => decodeTile(model, ...of)]) {
+    try { read(file, header, 0); } catch (error) { console.log(`${error.name}: ${error.message}`); }
+  }
+}
+"""
+
+
+def test_tiles_of_another_kind_are_mistakes_of_the_caller(built: Path) -> None:
+    folder = ROOT / "tests" / "golden" / DEFAULT_MODEL
+    files = [folder / f"{name}.pico" for name in ("lossless-tile", "av1-tile", "av1-block")]
+    command = ["node", "--input-type=module", "-e", REFUSALS, str(built.with_name("index.js"))]
+    run = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [
+        "RangeError: tile 0 has mode 3, which is not AV1",
+        "RangeError: tile 0 has mode 3, which has no symbols",
+        "RangeError: tile 0 has mode 5, which is not lossless",
+        "RangeError: tile 0 has mode 5, which has no symbols",
+        "RangeError: tile 0 has mode 6, which is not lossless",
+        "RangeError: tile 0 has mode 6, which has no symbols",
+    ]
+
+
 SCRIPT = """
-import { losslessImage, losslessPixels, Mode, readHeader, sha256 } from "/dist/index.js";
+import {
+  av1Image, av1Pixels, losslessImage, losslessPixels, Mode, readHeader, sha256,
+} from "/dist/index.js";
 const lines = [];
 try {
   for (let n = 0; n < COUNT; n++) {
     const file = new Uint8Array(await (await fetch(`/file/${n}`)).arrayBuffer());
     const header = readHeader(file);
     for (let i = 0; i < header.tiles.length; i++) {
-      if (header.tiles[i].mode === Mode.Learned) continue;
-      const image = losslessImage(file, header, i);
+      const { mode } = header.tiles[i];
+      if (mode === Mode.Learned) continue;
+      const isAv1 = mode === Mode.Av1 || mode === Mode.Av1Block;
+      const image = (isAv1 ? av1Image : losslessImage)(file, header, i);
       if (image.tiles[0] !== i) continue;
       try {
         const { top, left, height, width } = image.area;
-        const pixels = await losslessPixels(image);
+        const pixels = await (isAv1 ? av1Pixels : losslessPixels)(image);
         const digest = await sha256(new Uint8Array(pixels.data));
         lines.push([n, top, left, height, width, digest].join(" "));
       } catch (error) { lines.push(`${n} ${error.kind}`); }
@@ -174,16 +271,41 @@ await fetch("/result", { method: "POST", body: lines.join("\\n") });
 """
 
 
-def test_a_browser_shows_the_pixels_of_lossless_tiles(built: Path, tmp_path: Path) -> None:
+def shown(paths: list[Path], built: Path) -> list[str]:
+    """What `SCRIPT` says of files in Chromium."""
     if shutil.which(chromium.PROGRAM) is None:
         pytest.skip("Chromium is not installed")
-    paths = [path for path in GOLDEN if path.name.startswith(("lossless", "webp"))]
+    files = {f"file/{n}": path for n, path in enumerate(paths)}
+    files |= {f"dist/{path.name}": path for path in built.parent.glob("*.js")}
+    script = SCRIPT.replace("COUNT", str(len(paths)))
+    return chromium.post_of(script, files, patience=120).splitlines()
+
+
+def to_be_shown(n: int, data: bytes, pixels: np.ndarray) -> list[str]:
+    """What it should say of file `n` of these pixels, `[h, w, 3]`."""
+    header = container.read_header(data)
+    lines = []
+    for i, area in enumerate(layout(header.width, header.height)):
+        mode = header.tiles[i].mode
+        if mode in container.JOINED and block_of(i, header.columns) != i:
+            continue
+        if mode in container.JOINED:
+            area = block(header.width, header.height, *divmod(i, header.columns))
+        if mode != container.MODE_LEARNED:
+            whole = Tile(0, 0, header.height, header.width)
+            place = f"{n} {area.top} {area.left} {area.height} {area.width}"
+            lines.append(f"{place} {sha256(opaque(pixels[area.within(whole)]))}")
+    return lines
+
+
+def test_a_browser_shows_the_pixels_of_tiles_without_a_model(built: Path, tmp_path: Path) -> None:
+    paths = [path for path in GOLDEN if path.name.startswith(("lossless", "webp", "av1"))]
     expected = []
     for n, path in enumerate(paths):
-        header = container.read_header(path.read_bytes())
-        width = header.width if header.tiles[0].mode in container.JOINED else container.TILE
-        pixels = np.array(Image.open(path.with_suffix(".png")).convert("RGBA"))[:, :width]
-        expected.append(f"{n} 0 0 {header.height} {width} {sha256(pixels)}")
+        pixels = np.array(Image.open(path.with_suffix(".png")).convert("RGB"))
+        lines = to_be_shown(n, path.read_bytes(), pixels)
+        assert lines
+        expected += lines
     for name in sorted(UNSOUND):
         expected.append(f"{len(paths)} CorruptTile")
         paths.append(next(path for path in HOSTILE if path.stem == name))
@@ -192,22 +314,56 @@ def test_a_browser_shows_the_pixels_of_lossless_tiles(built: Path, tmp_path: Pat
     transparent = rng.integers(0, 256, (40, 50, 4), np.uint8)
     file = webp(transparent)
     stream = stream_of(file, Tile(0, 0, 40, 50))
-    opaque = transparent.copy()
-    opaque[:, :, 3] = 255
-    assert np.array_equal(decode_lossless(stream, Tile(0, 0, 40, 50)), opaque[:, :, :3])
+    assert np.array_equal(decode_lossless(stream, Tile(0, 0, 40, 50)), transparent[:, :, :3])
     model = load_model(DEFAULT_MODEL, threads=1).identity
     for mode, data in ((container.MODE_WEBP, file), (container.MODE_LOSSLESS, stream)):
-        expected.append(f"{len(paths)} 0 0 40 50 {sha256(opaque)}")
+        expected.append(f"{len(paths)} 0 0 40 50 {sha256(opaque(transparent[:, :, :3]))}")
         paths.append(tmp_path / f"{mode}.pico")
         paths[-1].write_bytes(
             container.write(
                 width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(mode, 0)]
             )
         )
-    files = {f"file/{n}": path for n, path in enumerate(paths)}
-    files |= {f"dist/{path.name}": path for path in built.parent.glob("*.js")}
-    script = SCRIPT.replace("COUNT", str(len(paths)))
-    assert chromium.post_of(script, files, patience=120).splitlines() == expected
+    assert shown(paths, built) == expected
+
+
+@needs_av1
+def test_a_browser_shows_the_very_pixels_of_av1(built: Path, tmp_path: Path) -> None:
+    model = load_model(DEFAULT_MODEL, threads=1).identity
+    noise = np.random.default_rng(0).integers(0, 256, (77, 33, 3), np.uint8)
+    streams = {
+        "photo-low": photo(150, 201),
+        "photo-high": photo(568, 504, seed=1),
+        "drawing": drawing(150, 420),
+        "noise": noise,
+        "one-pixel": noise[:1, :1],
+        "block-of-photo": photo(120, 1100),
+        "block-of-drawing": drawing(600, 650),
+    }
+    paths, expected = [], []
+    for name, pixels in streams.items():
+        height, width = pixels.shape[:2]
+        stream = av1(pixels, 40 if name.endswith("low") else 90)
+        count = container.tiles_along(height) * container.tiles_along(width)
+        data = container.write(
+            width=width,
+            height=height,
+            level=500,
+            model=model,
+            tiles=[stream] + [b""] * (count - 1),
+            tile_modes=[(6 if name.startswith("block") else 5, 500)] * count,
+        )
+        decoded = picocodec.decode(data, threads=1)
+        assert np.array_equal(decoded, decode_av1(stream, Tile(0, 0, height, width)))
+        expected += to_be_shown(len(paths), data, decoded)
+        paths.append(tmp_path / f"{name}.pico")
+        paths[-1].write_bytes(data)
+    assert len(expected) == len(streams)
+    assert shown(paths, built) == expected
+
+
+def opaque(pixels: np.ndarray) -> np.ndarray:
+    return np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
 
 
 def sha256(pixels: np.ndarray) -> str:
@@ -220,7 +376,26 @@ def webp(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("golden", ["photo-low", "lossless-tile", "lossless-block"])
+def av1(pixels: np.ndarray, quality: int = 60) -> bytes:
+    stream = encode_av1(pixels, quality)
+    assert stream is not None
+    return stream
+
+
+def unit(kind: int, contents: bytes) -> bytes:
+    """An OBU of AV1."""
+    return bytes([kind]) + size(len(contents), 1) + contents
+
+
+def size(value: int, length: int) -> bytes:
+    """A leb128, perhaps longer than it need be."""
+    groups = [value >> 7 * i & 0x7F for i in range(length)]
+    return bytes(group | 0x80 for group in groups[:-1]) + bytes(groups[-1:])
+
+
+@pytest.mark.parametrize(
+    "golden", ["photo-low", "lossless-tile", "lossless-block", "av1-tile", "av1-block"]
+)
 def test_damage_is_found_and_named_alike(built: Path, tmp_path: Path, golden: str) -> None:
     rng = random.Random(0)
     whole = (ROOT / "tests" / "golden" / DEFAULT_MODEL / f"{golden}.pico").read_bytes()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.codec import tiles
+from picocodec.codec.av1 import decode_av1
 from picocodec.codec.concealment import conceal
 from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.metadata import read_alpha, read_metadata
@@ -255,7 +256,7 @@ class OpenPicture:
         if mode in container.JOINED:
             pixels = self._from_block(index, payload, tile)
         else:
-            pixels = _lossless(payload, tile, mode)
+            pixels = _classic(payload, tile, mode)
         return _reduce(pixels, 2) if self._is_preview else pixels, None
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
@@ -265,7 +266,7 @@ class OpenPicture:
         row, column = divmod(first, header.columns)
         with self._lock:
             if self._blocks.get(column, (-1, None))[0] != row:
-                self._blocks[column] = row, _lossless(payload, whole, header.tiles[index].mode)
+                self._blocks[column] = row, _classic(payload, whole, header.tiles[index].mode)
             pixels = self._blocks[column][1]
         return pixels[tile.within(whole)]
 
@@ -309,7 +310,9 @@ def joined_block(header: Header, index: int) -> tuple[int, Tile]:
     return first, tiles.block(header.width, header.height, *divmod(first, columns))
 
 
-def _lossless(payload: bytes, tile: Tile, mode: int) -> Bytes:
+def _classic(payload: bytes, tile: Tile, mode: int) -> Bytes:
+    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+        return decode_av1(payload, tile)
     if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
         payload = stream_of(payload, tile)
     return decode_lossless(payload, tile)

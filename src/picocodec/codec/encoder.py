@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,8 +12,11 @@ from picocodec.codec import tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.graphics import (
+    LEAST_SAVED,
     encode_drawn,
+    encode_screen,
     has_few_colours,
+    has_hard_steps,
     is_too_rich,
     may_be_exact,
     price_of_errors,
@@ -68,8 +71,9 @@ def _encoder(
     layout = tiles.layout(width, height)
     row_of_blocks = container.tiles_along(width) * container.BLOCK
     workers, threads_of_each = share(threads, len(layout))
+    all_threads = workers * threads_of_each
     networks = load_model(model, threads_of_each)
-    if workers * threads_of_each > 1:
+    if all_threads > 1:
         networks.prepare("context")
     chunks = chunks_of(picture)
     looks = list(in_order(lambda tile: look_at(_owned(picture.rgb, tile)), layout, workers))
@@ -86,7 +90,9 @@ def _encoder(
         for tile in in_order(task, places, workers):
             coded.append(tile)
             if len(coded) % row_of_blocks == 0 or len(coded) == len(layout):
-                _join_last_blocks(coded, layout, picture.rgb, level, networks.slope(level))
+                _settle_last_blocks(
+                    coded, layout, picture.rgb, level, networks.slope(level), all_threads
+                )
             if progress:
                 progress(len(coded), len(layout))
         modes = [(tile.mode, tile.level) for tile in coded]
@@ -108,13 +114,15 @@ def _encoder(
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile's mode, its level, its data, its price in bits, errors included, and what the networks
-    make of its pixels; no price and no pixels of a photo's, which is never taken for a drawing."""
+    """A tile's mode, its level, its data, its price in bits, errors included, the bytes that it may
+    take as a drawing at most, and what the networks make of its pixels; no price and no pixels of a
+    photo's, which is never taken for a drawing."""
 
     mode: int
     level: int
     data: bytes
     price: float | None = None
+    most: int = 0
     decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
@@ -135,56 +143,85 @@ def _drawn(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile | Non
     learned = encode_tile(model, rgb, tile, level)
     most = MOST_FOR_DRAWN * len(learned)
     # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
-    if is_too_rich(pixels, most):
-        return None
-    try_exact = may_be_exact(pixels, most)
-    if not (try_exact or has_few_colours(pixels)):
+    is_hopeful = not is_too_rich(pixels, most)
+    try_exact = is_hopeful and may_be_exact(pixels, most)
+    is_plain = try_exact or (is_hopeful and has_few_colours(pixels))
+    if not is_plain and not has_hard_steps(pixels):
         return None
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
     slope = model.slope(level)
     price = 8 * len(learned) + price_of_errors(pixels, decoded, slope)
-    drawn = encode_drawn(pixels, decoded, level, slope, most, try_exact)
+    drawn = encode_drawn(pixels, decoded, level, slope, most, try_exact) if is_plain else None
     if drawn and drawn[1] < price:
-        return CodedTile(container.MODE_LOSSLESS, level, *drawn, decoded)
-    return CodedTile(container.MODE_LEARNED, level, learned, price, decoded)
+        return CodedTile(container.MODE_LOSSLESS, level, *drawn, most, decoded)
+    return CodedTile(container.MODE_LEARNED, level, learned, price, most, decoded)
 
 
-def _join_last_blocks(
-    coded: list[CodedTile], layout: list[Tile], rgb: Pixels, level: int, slope: float
+def _settle_last_blocks(
+    coded: list[CodedTile],
+    layout: list[Tile],
+    rgb: Pixels,
+    level: int,
+    slope: float,
+    threads: int,
 ) -> None:
-    """Keep blocks of tiles in one piece, as drawn, where that has the lower price: what repeats
-    from tile to tile is then kept once. Of `coded` these are the last row of blocks, whose decoded
-    pixels are let go: a whole drawing's would be as large as the picture."""
+    """Keep blocks of drawings in one piece, and drawings among photos as AV1, where that has the
+    lower price. Of `coded` these are the last row of blocks, whose decoded pixels are let go: a
+    whole drawing's would be as large as the picture."""
     height, width = rgb.shape[:2]
     columns, rows = container.tiles_along(width), container.tiles_along(height)
     row = (len(coded) - 1) // columns // container.BLOCK * container.BLOCK
     for column in range(0, columns, container.BLOCK):
         first = row * columns + column
         members = tiles.members_of_block(first, columns, rows)
-        if _may_be_joined([coded[i] for i in members]):
+        drawings = [i for i in members if coded[i].price is not None]
+        if len(members) == len(drawings) > 1:
             b = tiles.block(width, height, row, column)
-            pixels = _owned(rgb, b)
-            learned, price = np.empty_like(pixels), 0.0
-            for i in members:
-                tile, alone = layout[i], coded[i]
-                assert alone.price is not None and alone.decoded is not None
-                learned[tile.within(b)] = alone.decoded
-                price += alone.price
-            least = sum(len(coded[i].data) for i in members)
-            drawn = encode_drawn(pixels, learned, level, slope, MOST_FOR_DRAWN * least)
-            if drawn and drawn[1] < price:
-                for i in members:
-                    piece = drawn[0] if i == first else b""
-                    coded[i] = CodedTile(container.MODE_BLOCK, level, piece)
+            joined = _joined({layout[i]: coded[i] for i in members}, b, rgb, level, slope, threads)
+            for i in members if joined else ():
+                assert joined is not None
+                coded[i] = joined if i == first else replace(joined, data=b"")
+        else:
+            for i in drawings:
+                pixels, alone = _owned(rgb, layout[i]), coded[i]
+                limit = _to_beat([alone])
+                screen = encode_screen(pixels, level, slope, alone.most, limit, threads)
+                if screen:
+                    coded[i] = CodedTile(container.MODE_AV1, level, screen[0])
         for i in members:
             coded[i] = replace(coded[i], decoded=None)
 
 
-def _may_be_joined(members: list[CodedTile]) -> bool:
-    """Whether several tiles look drawn, all of them, and one was even taken for it alone."""
-    drawn_alone = any(tile.mode == container.MODE_LOSSLESS for tile in members)
-    return len(members) > 1 and drawn_alone and all(tile.price is not None for tile in members)
+def _joined(
+    members: dict[Tile, CodedTile], b: Tile, rgb: Pixels, level: int, slope: float, threads: int
+) -> CodedTile | None:
+    """The drawings of a block in one piece, which says once what repeats from tile to tile, if that
+    has a lower price than they have alone."""
+    pixels = _owned(rgb, b)
+    most = sum(tile.most for tile in members.values())
+    price = sum(tile.price or 0.0 for tile in members.values())
+    best = None
+    # Without loss it is worth a try where one was taken for it alone.
+    if any(tile.mode == container.MODE_LOSSLESS for tile in members.values()):
+        learned = np.empty_like(pixels)
+        for tile, alone in members.items():
+            assert alone.decoded is not None
+            learned[tile.within(b)] = alone.decoded
+        drawn = encode_drawn(pixels, learned, level, slope, most)
+        if drawn and drawn[1] < price:
+            best = CodedTile(container.MODE_BLOCK, level, *drawn)
+    limit = _to_beat([best] if best else members.values())
+    screen = encode_screen(pixels, level, slope, most, limit, threads)
+    return CodedTile(container.MODE_AV1_BLOCK, level, *screen) if screen else best
+
+
+def _to_beat(kept: Collection[CodedTile]) -> float:
+    """The price that a lossy coding of drawings must stay under: theirs, or less if they are exact,
+    and so cost their bytes alone."""
+    price = sum(tile.price or 0.0 for tile in kept)
+    is_exact = price == 8 * sum(len(tile.data) for tile in kept)
+    return (1 - LEAST_SAVED) * price if is_exact else price
 
 
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:

@@ -1,5 +1,5 @@
-"""Tiles of screenshots, charts and drawings, kept without loss or in few colours where that is the
-better bargain (docs/format.md, section 3)."""
+"""Tiles of screenshots, charts and drawings, kept without loss, in few colours or as AV1 where that
+is the better bargain (docs/format.md, section 3)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from picocodec.codec import av1
 from picocodec.codec.tiles import Tile
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
-from picocodec.format.container import TILE
+from picocodec.format.container import LEVEL_STEPS, TILE
 
 # Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
 # noise leaves a photo far fewer.
 FLAT_SHARE = 0.3
+
+# Of all pixels of a flat tile, the hard steps from which on it is taken for part of a screen, with
+# photos on it or without: at most 0.00003 in 125 flat photos, from 0.0002 on in pages of a browser.
+HARD_SHARE = 0.0001
+HARD_STEP = 16
 
 # Pixels that equal neither their left nor their upper neighbour, for each byte that drawing may
 # take, up to which it is worth a try: each takes 1 to 2.5 bytes in a quick one, fewer only where
 # they repeat. Drawings have less than 1.5, photos with an overexposed sky 2 to 100.
 MOST_NOVEL = 4
 
-# Numbers of colours that are tried, and what of the price of all of them the fewer must save at
-# least: pixels as they are have a worth of their own.
+# Numbers of colours that are tried, and what of the price of all of them the fewer, or AV1, must
+# save at least: pixels as they are have a worth of their own.
 PALETTES = 128, 64, 32, 16
+K_MEANS_STEPS = 6
 LEAST_SAVED = 0.2
 
 # Of all pixels, the different colours that a drawing has at most: it is 0.04 of pages on a screen,
@@ -41,8 +48,15 @@ MOST_BANDS = 0.0003
 MOST_IN_A_SQUARE = 1.5, 0.001
 SQUARE = 16
 
+_COLOURS_AT_ONCE = 4096  # that are compared with a palette together
+
 # In thousandths, the level from which on pixels are asked for as they are.
 EXACT_LEVEL = 900
+
+# libavif's quality at levels 0 and 1000, on a line, and at most: within 2 % of the lowest price
+# on pages that a browser rendered and charts, with and without photos.
+AV1_QUALITIES = 22, 117
+BEST_AV1_QUALITY = 95
 
 # Of a lossless WebP file: RIFF, VP8L, a signature, and width - 1 and height - 1 in 14 bits each,
 # which leaves 4 bits for alpha and the version. What follows is the stream.
@@ -64,6 +78,18 @@ def is_flat(pixels: Pixels) -> bool:
     return bool(np.count_nonzero(equal) >= FLAT_SHARE * equal.size)
 
 
+def has_hard_steps(pixels: Pixels) -> bool:
+    """Whether a tile has what lenses and JPEG do not leave: edges between two plain areas, without
+    anything between."""
+    steps = 0
+    for rows in (pixels, pixels.transpose(1, 0, 2)):
+        equal = _all_equal(rows[:, 1:], rows[:, :-1])
+        difference = np.abs(rows[:, 2:-1].astype(np.int16) - rows[:, 1:-2])
+        step = np.maximum.reduce([difference[:, :, c] for c in range(3)]) >= HARD_STEP
+        steps += int(np.count_nonzero(equal[:, :-2] & step & equal[:, 2:]))
+    return steps >= HARD_SHARE * pixels.shape[0] * pixels.shape[1]
+
+
 def is_too_rich(pixels: Pixels, most: int) -> bool:
     """Whether there is no hope to draw pixels in `most` bytes: a cheap test before those that code
     them."""
@@ -81,8 +107,15 @@ def _all_equal(a: Pixels, b: Pixels) -> NDArray[np.bool_]:
 def price_of_errors(pixels: Pixels, decoded: Pixels, slope: float) -> float:
     """The bits that are worth spending to see `pixels` themselves instead of `decoded`; `slope` is
     what a mean squared error of 1 (of values 0 to 1) is worth in bits a pixel of a photo."""
-    squares = np.square((pixels.astype(np.float32) - decoded) / 255).mean(2)
-    return float(WORTH_IN_DRAWINGS * slope * squares.sum())
+    return float(WORTH_IN_DRAWINGS * slope * _squared_errors(pixels, decoded).sum())
+
+
+def _squared_errors(pixels: Pixels, decoded: Pixels) -> NDArray[np.float32]:
+    """The mean squared error of each pixel, of values 0 to 1; `mean(2)` takes far longer."""
+    difference = pixels.astype(np.float32) - decoded
+    sums: NDArray[np.float32] = np.einsum("ijk,ijk->ij", difference, difference)
+    sums /= 3 * 255**2
+    return sums
 
 
 def has_few_colours(pixels: Pixels) -> bool:
@@ -110,6 +143,7 @@ def encode_drawn(
     any does. `learned` is what the learned coding makes of them at `level`, whose `slope` that of
     `price_of_errors` is."""
     best: tuple[bytes, float] | None = None
+    palettes: Colours | None = None
     limit = np.inf
     if try_exact:
         data = encode_lossless(pixels)
@@ -117,7 +151,8 @@ def encode_drawn(
             best = data, 8 * len(data)
             limit = (1 - LEAST_SAVED) * best[1]
     for colours in PALETTES if level < EXACT_LEVEL and has_few_colours(pixels) else ():
-        reduced = in_fewer_colours(pixels, colours)
+        palettes = palettes or Colours(pixels)
+        reduced = palettes.reduced_to(colours)
         errors = price_of_errors(pixels, reduced, slope)
         if (
             errors >= limit
@@ -133,32 +168,80 @@ def encode_drawn(
     return best
 
 
-def in_fewer_colours(pixels: Pixels, colours: int) -> Pixels:
-    """Pixels `[h, w, 3]` in at most so many colours: by median cut and k-means, each then the
-    mean of what it stands for, or the colour that most of that has, so that areas stay exact."""
-    quantised = Image.fromarray(pixels).quantize(
-        colours, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE
-    )
-    labels = np.asarray(quantised)
-    r, g, b = (pixels[:, :, c].astype(np.uint32) for c in range(3))
-    pairs, counts = np.unique(
-        labels.astype(np.uint32) << 24 | r << 16 | g << 8 | b, return_counts=True
-    )
-    label = pairs >> 24
-    colour = np.stack([pairs >> 16 & 255, pairs >> 8 & 255, pairs & 255], axis=1)
-    total = np.bincount(label, counts)
-    sums = [np.bincount(label, counts * colour[:, c]) for c in range(3)]
-    palette = np.rint(np.stack(sums, axis=1) / np.maximum(total, 1)[:, None]).astype(np.uint8)
-    most = 2 * counts >= total[label]
-    palette[label[most]] = colour[most]
-    return palette[labels]
+def encode_screen(
+    pixels: Pixels, level: int, slope: float, most: int, price: float, threads: int
+) -> tuple[bytes, float] | None:
+    """An AV1 stream of a drawing's pixels and its price in bits, errors included, if that is below
+    `price` and it takes at most `most` bytes; by `threads` at once."""
+    if level >= EXACT_LEVEL or not av1.is_available():
+        return None
+    low, high = AV1_QUALITIES
+    quality = min(round(low + (high - low) * level / LEVEL_STEPS), BEST_AV1_QUALITY)
+    data = av1.encode_av1(pixels, quality, threads)
+    if data is None or len(data) > most or 8 * len(data) >= price:
+        return None
+    decoded = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
+    ours = 8 * len(data) + price_of_errors(pixels, decoded, slope)
+    return (data, ours) if ours < price else None
+
+
+class Colours:
+    """The different colours of pixels `[h, w, 3]`, counted once for palettes of any size."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+        r, g, b = (pixels[:, :, c].astype(np.uint32) for c in range(3))
+        codes, self._where, counts = np.unique(
+            r << 16 | g << 8 | b, return_inverse=True, return_counts=True
+        )
+        self._colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], 1).astype(np.float32)
+        self._counts = counts.astype(np.float64)
+
+    def reduced_to(self, most: int) -> Pixels:
+        """The pixels in at most so many colours: by median cut and k-means, each then the
+        mean of what it stands for, or the colour that most of that has, so that areas stay
+        exact."""
+        if len(self._counts) <= most:
+            return self._pixels
+        # A quarter of the pixels is enough for a start, unless there are hardly any.
+        step = 2 if min(self._pixels.shape[:2]) >= SQUARE else 1
+        image = Image.fromarray(np.ascontiguousarray(self._pixels[::step, ::step]))
+        cut = image.quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette()
+        palette = np.array(cut, np.float32).reshape(-1, 3)
+        for _ in range(K_MEANS_STEPS):
+            nearest = self._nearest(palette)
+            palette = self._means(nearest, palette)
+        palette = np.rint(palette)
+        total = np.bincount(nearest, self._counts, len(palette))
+        common = 2 * self._counts >= total[nearest]
+        palette[nearest[common]] = self._colours[common]
+        return palette.astype(np.uint8)[nearest][self._where].reshape(self._pixels.shape)
+
+    def _nearest(self, palette: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The number of the colour in a palette that is nearest to each."""
+        squares = np.square(palette).sum(1)
+        parts = range(0, len(self._colours), _COLOURS_AT_ONCE)
+        return np.concatenate(
+            [
+                (squares - 2 * self._colours[i : i + _COLOURS_AT_ONCE] @ palette.T).argmin(1)
+                for i in parts
+            ]
+        )
+
+    def _means(
+        self, nearest: NDArray[np.intp], palette: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The mean of the colours that each of a palette stands for; itself, if for none."""
+        size = len(palette)
+        total = np.bincount(nearest, self._counts, size)
+        sums = [np.bincount(nearest, self._counts * c, size) for c in self._colours.T]
+        means = np.stack(sums, 1) / np.maximum(total, 1)[:, None]
+        return np.where(total[:, None] > 0, means, palette).astype(np.float32)
 
 
 def posterised(pixels: Pixels, reduced: Pixels, learned: Pixels) -> bool:
     """Whether some part of a picture suffers from fewer colours, and less from the networks."""
-    ours, theirs = (
-        np.square((pixels.astype(np.float32) - p) / 255).mean(2) for p in (reduced, learned)
-    )
+    ours, theirs = (_squared_errors(pixels, p) for p in (reduced, learned))
     for axis in (0, 1):
         starts = range(0, pixels.shape[axis], SQUARE)
         ours, theirs = (np.add.reduceat(p, starts, axis) for p in (ours, theirs))

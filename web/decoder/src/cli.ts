@@ -1,11 +1,12 @@
 /**
  * `node cli.js FILE.pico ... MODEL_FOLDER`: the SHA-256 of the symbols of every tile, or of the WebP
- * file that shows it.
+ * file that shows it, or of its AV1 stream.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  decodeTile, digest, type Header, loadModel, losslessImage, Mode, PicoError, readHeader, sha256,
+  av1Image, decodeTile, digest, type Header, loadModel, losslessImage, Mode, PicoError, readHeader,
+  sha256,
 } from "./index.js";
 
 const files = process.argv.slice(2);
@@ -17,10 +18,17 @@ if (folder === undefined || files.length === 0) {
 const read = async (path: string) => new Uint8Array(await readFile(path));
 const description = new TextDecoder().decode(await read(join(folder, "model.toml")));
 const model = await loadModel(description, await read(join(folder, "tables.npz")));
-const digestOf = (file: Uint8Array, header: Header, i: number): Promise<string> =>
-  header.tiles[i]!.mode === Mode.Learned
-    ? digest(decodeTile(model, file, header, i))
-    : sha256(losslessImage(file, header, i).webp);
+function digestOf(file: Uint8Array, header: Header, i: number): Promise<string> {
+  switch (header.tiles[i]!.mode) {
+    case Mode.Learned:
+      return digest(decodeTile(model, file, header, i));
+    case Mode.Av1:
+    case Mode.Av1Block:
+      return sha256(av1Image(file, header, i).stream);
+    default:
+      return sha256(losslessImage(file, header, i).webp);
+  }
+}
 for (const path of files) {
   try {
     const file = await read(path);

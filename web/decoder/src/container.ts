@@ -18,7 +18,9 @@ export const MAX_PIXELS = 2 ** 28;
 export const BLOCK = 4;
 
 /** How a tile is coded: section 3. */
-export const Mode = { Learned: 0, WebP: 1, WebPBlock: 2, Lossless: 3, Block: 4 } as const;
+export const Mode = {
+  Learned: 0, WebP: 1, WebPBlock: 2, Lossless: 3, Block: 4, Av1: 5, Av1Block: 6,
+} as const;
 
 /** What a tile owns, in pixels, and where its data lies in the file. */
 export interface Tile {
@@ -51,6 +53,8 @@ export interface Header {
   /** First four bytes of the model's fingerprint, in hexadecimal. */
   readonly check: string;
   readonly gray: boolean;
+  /** Whether learned tiles fade into each other: section 4 of the format, the caller's affair. */
+  readonly faded: boolean;
   /** 0 to 255 for 0 to 1; null where the file recommends none. */
   readonly realism: number | null;
   readonly tiles: readonly Tile[];
@@ -160,7 +164,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
     throw new PicoError("CorruptHeader", "bytes follow the end of the file");
   }
   return {
-    width, height, level, model, check, gray: (flags & 8) !== 0, realism,
+    width, height, level, model, check, gray: (flags & 8) !== 0, faded: (flags & 16) !== 0, realism,
     columns: columns.length,
     tiles: tiles.map((tile) => ({ ...tile, offset: start + tile.offset })),
     chunks: chunks.map((chunk) => ({ ...chunk, offset: start + chunk.offset })),
@@ -170,7 +174,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
 /** The data of tile `index`, its checksum verified. */
 export function tileData(file: Uint8Array, header: Header, index: number): Uint8Array {
   const { mode, offset, length, crc } = header.tiles[index]!;
-  if (mode > Mode.Block) {
+  if (mode > Mode.Av1Block) {
     throw new PicoError("UnsupportedVersion", `tile ${index} has mode ${mode}`);
   }
   const data = file.subarray(offset, offset + length);

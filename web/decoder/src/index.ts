@@ -6,14 +6,16 @@ import { PicoError } from "./errors.js";
 import type { Model } from "./model.js";
 import { type Ints, scaleIndices } from "./scale_decoder.js";
 
-export { losslessPixels } from "./browser.js";
+export { type Av1Image, av1Image, toRgb } from "./av1.js";
+export { av1Pixels, losslessPixels } from "./browser.js";
 export { sha256 } from "./checksums.js";
 export {
   chunkData, type Grid, gridOf, type Header, Mode, readHeader, type Tile,
 } from "./container.js";
 export { PicoError } from "./errors.js";
-export { type Area, type LosslessImage, losslessImage } from "./lossless.js";
+export { type LosslessImage, losslessImage } from "./lossless.js";
 export { loadModel, type Model } from "./model.js";
+export type { Area, Piece } from "./pieces.js";
 
 /** z `[Nz, zRows, zColumns]` and the symbols of y `[M, yRows, yColumns]`. */
 export interface TileSymbols {
@@ -36,7 +38,9 @@ export function decodeTile(
   }
   const tile = header.tiles[index]!;
   const data = tileData(file, header, index);
-  if (tile.mode !== Mode.Learned) throw new RangeError(`tile ${index} is lossless: no symbols`);
+  if (tile.mode !== Mode.Learned) {
+    throw new RangeError(`tile ${index} has mode ${tile.mode}, which has no symbols`);
+  }
   const grid = gridOf(tile);
   const bin = Math.floor((63 * tile.level + 500) / 1000);
   const reader = new SymbolReader(model.tables, model.skipBelow, data);
