@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py PHOTO [--threads N] [--quality Q] [--repeats R]
     python benchmarks/speed.py PHOTO --growth 1,12,50,200 [--threads N] [--quality Q]
+    python benchmarks/speed.py PHOTO --start [--threads N] [--repeats R]
 
 Codecs take turns in one run, so that a busy machine slows all of them alike; medians. All of them
 get N processors (Linux) and as many threads. The peak of memory (Linux) is that of a fresh process
@@ -10,6 +11,9 @@ that does one thing, its result included, less what it held before, the photo or
 With --growth, the photo is repeated into PPM files of so many megapixels, which `picoenc` and
 `picodec` turn into .pico and back into PNG: seconds of all cores a megapixel, which a busy machine
 changes little, and the peak of a whole process.
+
+With --start, the commands work on one tile of the photo: all that a process takes, beside one that
+only loads NumPy and Pillow.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from picocodec.codec import tiles
 from picocodec.codec.decoder import SCALES
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.rate import level_of_quality
+from picocodec.format import container
 
 Pixels = np.ndarray
 
@@ -165,13 +170,7 @@ def growth(rgb: Pixels, megapixels: list[float], quality: float, threads: int) -
                 ("picoenc", names[:2], ["-q", str(quality)]),
                 ("picodec", names[1:], []),
             ):
-                code = f"import sys; from picocodec.cli import {command}; sys.exit({command}())"
-                arguments = [sys.executable, "-c", code, *pair, *common, *more]
-                process = subprocess.Popen(arguments)
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                if process.returncode:
-                    raise SystemExit(f"{command} failed")
+                usage = run(call_of(command), *pair, *common, *more)
                 seconds.append((usage.ru_utime + usage.ru_stime) / target)
                 peaks.append(usage.ru_maxrss * 1024 / 1e6)
             print(
@@ -179,6 +178,47 @@ def growth(rgb: Pixels, megapixels: list[float], quality: float, threads: int) -
                 f"| {peaks[0]:.0f} | {peaks[1]:.0f} |",
                 flush=True,
             )
+
+
+def start_up(rgb: Pixels, threads: int, repeats: int) -> None:
+    """Print what the commands take for a picture of one tile, loading included."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = [str(Path(folder, name)) for name in ("tile.ppm", "tile.pico", "tile.png")]
+        write_ppm(names[0], rgb, container.TILE, container.TILE)
+        common = ["--quiet", "--threads", str(threads)]
+        calls = {
+            "NumPy and Pillow": ["import numpy, PIL.Image"],
+            "picoenc": [call_of("picoenc"), *names[:2], *common],
+            "picodec": [call_of("picodec"), *names[1:], *common],
+        }
+        walls: dict[str, list[float]] = {name: [] for name in calls}
+        work: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(repeats):
+            for name, arguments in calls.items():
+                begin = time.perf_counter()
+                usage = run(*arguments)
+                walls[name].append(time.perf_counter() - begin)
+                work[name].append(usage.ru_utime + usage.ru_stime)
+    print(f"medians of {repeats}, {threads} thread(s)\n")
+    print("| process | s | processor s |\n| --- | --- | --- |")
+    for name in calls:
+        wall, processor = statistics.median(walls[name]), statistics.median(work[name])
+        print(f"| {name} | {wall:.2f} | {processor:.2f} |")
+
+
+def call_of(command: str) -> str:
+    """Python that is one of the package's commands."""
+    return f"import sys; from picocodec.cli import {command}; sys.exit({command}())"
+
+
+def run(code: str, *arguments: str) -> resource.struct_rusage:
+    """Run Python in a process of its own; what it used."""
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{code!r} failed")
+    return usage
 
 
 def write_ppm(path: str, rgb: Pixels, width: int, height: int) -> None:
@@ -197,6 +237,7 @@ def main() -> None:
     parser.add_argument("--quality", type=float, default=50)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--growth", type=lambda s: [float(n) for n in s.split(",")], metavar="MP")
+    parser.add_argument("--start", action="store_true")
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # some codecs take a thread for each processor
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
@@ -205,6 +246,9 @@ def main() -> None:
     rgb = np.asarray(image)
     if args.growth:
         growth(rgb, args.growth, args.quality, args.threads)
+        return
+    if args.start:
+        start_up(rgb, args.threads, args.repeats)
         return
     megapixels = image.width * image.height / 1e6
     codecs = peers(args.quality, args.threads)
