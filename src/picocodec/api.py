@@ -32,6 +32,7 @@ class Info:
     model_sha256: str  # the first eight hexadecimal digits
     format_version: int
     tiles: int
+    learned_tiles: int  # of them, those from the networks, whose finest texture may be invented
     bytes: int
     bpp: float  # bits of the whole file for each pixel
     has_icc: bool
@@ -144,6 +145,7 @@ def read_info(data: bytes | bytearray | memoryview) -> Info:
         model_sha256=header.model.check.hex(),
         format_version=container.VERSION,
         tiles=len(header.tiles),
+        learned_tiles=sum(tile.mode == container.MODE_LEARNED for tile in header.tiles),
         bytes=len(data),
         bpp=8 * len(data) / (header.width * header.height),
         has_icc=metadata.icc is not None,

@@ -292,5 +292,6 @@ def _description(info: Info) -> str:
     kept = [name for name in (*METADATA, "alpha") if getattr(info, f"has_{name}")]
     return (
         f"quality {info.quality:g}  model {info.model} ({info.model_sha256})  "
-        f"format {info.format_version}  tiles {info.tiles}  with {', '.join(kept) or 'no metadata'}"
+        f"format {info.format_version}  tiles {info.tiles} ({info.learned_tiles} learned)  "
+        f"with {', '.join(kept) or 'no metadata'}"
     )

@@ -147,6 +147,8 @@ def test_pages_with_photos_are_av1_and_photos_are_not() -> None:
     pixels = np.concatenate([screen(150, 504), photo(150, 100)], axis=1)
     data = picocodec.encode(pixels, 30)
     assert modes(data) == [container.MODE_AV1, container.MODE_LEARNED]
+    info = picocodec.read_info(data)
+    assert (info.tiles, info.learned_tiles) == (2, 1)
     decoded = picocodec.decode(data)
     assert psnr(decoded[:, 200:504], pixels[:, 200:504]) > 32
     part = picocodec.decode(data, region=(450, 5, 90, 60))
