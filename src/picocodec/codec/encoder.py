@@ -12,6 +12,7 @@ from picocodec.codec import tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.graphics import (
+    EXACT_LEVEL,
     LEAST_SAVED,
     encode_drawn,
     encode_screen,
@@ -115,8 +116,8 @@ def _encoder(
 @dataclass(frozen=True)
 class CodedTile:
     """A tile's mode, its level, its data, its price in bits, errors included, the bytes that it may
-    take as a drawing at most, and what the networks make of its pixels; no price and no pixels of a
-    photo's, which is never taken for a drawing."""
+    take as a drawing at most, what the networks make of its pixels, and whether it is surely part
+    of a screen; no price and no pixels of a photo's, which is never taken for a drawing."""
 
     mode: int
     level: int
@@ -124,6 +125,7 @@ class CodedTile:
     price: float | None = None
     most: int = 0
     decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
+    is_screen: bool = False
 
 
 def _owned(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
@@ -146,7 +148,8 @@ def _drawn(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile | Non
     is_hopeful = not is_too_rich(pixels, most)
     try_exact = is_hopeful and may_be_exact(pixels, most)
     is_plain = try_exact or (is_hopeful and has_few_colours(pixels))
-    if not is_plain and not has_hard_steps(pixels):
+    is_screen = has_hard_steps(pixels)
+    if not is_plain and not is_screen:
         return None
     z, symbols = decode_symbols(model, learned, tile, level)
     decoded = tiles.own(model.synthesise(symbols, z, level, model.realism), tile)
@@ -154,8 +157,8 @@ def _drawn(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile | Non
     price = 8 * len(learned) + price_of_errors(pixels, decoded, slope)
     drawn = encode_drawn(pixels, decoded, level, slope, most, try_exact) if is_plain else None
     if drawn and drawn[1] < price:
-        return CodedTile(container.MODE_LOSSLESS, level, *drawn, most, decoded)
-    return CodedTile(container.MODE_LEARNED, level, learned, price, most, decoded)
+        return CodedTile(container.MODE_LOSSLESS, level, *drawn, most, decoded, is_screen)
+    return CodedTile(container.MODE_LEARNED, level, learned, price, most, decoded, is_screen)
 
 
 def _settle_last_blocks(
@@ -166,7 +169,7 @@ def _settle_last_blocks(
     slope: float,
     threads: int,
 ) -> None:
-    """Keep blocks of drawings in one piece, and drawings among photos as AV1, where that has the
+    """Keep blocks of drawings in one piece, and screens among photos as AV1, where that has the
     lower price. Of `coded` these are the last row of blocks, whose decoded pixels are let go: a
     whole drawing's would be as large as the picture."""
     height, width = rgb.shape[:2]
@@ -176,16 +179,19 @@ def _settle_last_blocks(
         first = row * columns + column
         members = tiles.members_of_block(first, columns, rows)
         drawings = [i for i in members if coded[i].price is not None]
+        joined = None
         if len(members) == len(drawings) > 1:
             b = tiles.block(width, height, row, column)
             joined = _joined({layout[i]: coded[i] for i in members}, b, rgb, level, slope, threads)
-            for i in members if joined else ():
-                assert joined is not None
+            # What AV1 could not improve together it does not alone, but where that is learned.
+            drawings = [i for i in drawings if coded[i].mode == container.MODE_LEARNED]
+        if joined:
+            for i in members:
                 coded[i] = joined if i == first else replace(joined, data=b"")
         else:
-            for i in drawings:
+            for i in (i for i in drawings if coded[i].is_screen):
                 pixels, alone = _owned(rgb, layout[i]), coded[i]
-                limit = _to_beat([alone])
+                limit = _to_beat([alone], level)
                 screen = encode_screen(pixels, level, slope, alone.most, limit, threads)
                 if screen:
                     coded[i] = CodedTile(container.MODE_AV1, level, screen[0])
@@ -211,17 +217,22 @@ def _joined(
         drawn = encode_drawn(pixels, learned, level, slope, most)
         if drawn and drawn[1] < price:
             best = CodedTile(container.MODE_BLOCK, level, *drawn)
-    limit = _to_beat([best] if best else members.values())
+    # A photo with an overexposed sky can be drawn, too, and AV1 would always have fewer errors.
+    if not any(tile.is_screen for tile in members.values()):
+        return best
+    limit = _to_beat([best] if best else members.values(), level)
     screen = encode_screen(pixels, level, slope, most, limit, threads)
     return CodedTile(container.MODE_AV1_BLOCK, level, *screen) if screen else best
 
 
-def _to_beat(kept: Collection[CodedTile]) -> float:
-    """The price that a lossy coding of drawings must stay under: theirs, or less if they are exact,
-    and so cost their bytes alone."""
+def _to_beat(kept: Collection[CodedTile], level: int) -> float:
+    """The price that AV1 must stay under for drawings: theirs; less if they are exact, and so cost
+    their bytes alone; and none at all where exact ones are asked for."""
+    exact = [tile.price == 8 * len(tile.data) for tile in kept]
+    if level >= EXACT_LEVEL and any(exact):
+        return 0.0
     price = sum(tile.price or 0.0 for tile in kept)
-    is_exact = price == 8 * sum(len(tile.data) for tile in kept)
-    return (1 - LEAST_SAVED) * price if is_exact else price
+    return (1 - LEAST_SAVED) * price if all(exact) else price
 
 
 def encode_tile(model: Model, rgb: Pixels, tile: Tile, level: int) -> bytes:

@@ -50,7 +50,8 @@ SQUARE = 16
 
 _COLOURS_AT_ONCE = 4096  # that are compared with a palette together
 
-# In thousandths, the level from which on pixels are asked for as they are.
+# In thousandths, the level from which on pixels are asked for as they are: neither fewer colours
+# nor AV1 take the place of what could be kept exactly.
 EXACT_LEVEL = 900
 
 # libavif's quality at levels 0 and 1000, on a line, and at most: within 2 % of the lowest price
@@ -173,7 +174,7 @@ def encode_screen(
 ) -> tuple[bytes, float] | None:
     """An AV1 stream of a drawing's pixels and its price in bits, errors included, if that is below
     `price` and it takes at most `most` bytes; by `threads` at once."""
-    if level >= EXACT_LEVEL or not av1.is_available():
+    if not av1.is_available():
         return None
     low, high = AV1_QUALITIES
     quality = min(round(low + (high - low) * level / LEVEL_STEPS), BEST_AV1_QUALITY)
