@@ -40,20 +40,24 @@ def is_available() -> bool:
 
 
 def encode_av1(pixels: Bytes, quality: int, threads: int = 1) -> bytes | None:
-    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100; None where the library
-    makes none that `check_stream` lets pass."""
+    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100; None where Pillow, or the
+    plug-in that took its place, makes none that `check_stream` lets pass."""
     from PIL import AvifImagePlugin  # noqa: F401  # registers itself
 
     out = io.BytesIO()
-    Image.fromarray(pixels).save(
-        out,
-        "AVIF",
-        quality=quality,
-        speed=SPEED,
-        subsampling="4:4:4",
-        autotiling=False,
-        max_threads=max(2, threads),  # from two on, libaom's bytes are the same
-    )
+    try:
+        Image.fromarray(pixels).save(
+            out,
+            "AVIF",
+            codec="aom",
+            quality=quality,
+            speed=SPEED,
+            subsampling="4:4:4",
+            autotiling=False,
+            max_threads=max(2, threads),  # from two on, libaom's bytes are the same
+        )
+    except (OSError, ValueError, RuntimeError):  # built without libaom, or out of memory
+        return None
     data = out.getvalue()
     # The picture is the last piece of the file, and our streams do without its first unit.
     start = data.find(_TEMPORAL_DELIMITER, max(0, data.find(b"mdat")))
@@ -67,7 +71,8 @@ def encode_av1(pixels: Bytes, quality: int, threads: int = 1) -> bytes | None:
 
 def decode_av1(stream: bytes, tile: Tile) -> Bytes:
     """Bytes `[h, w, 3]` of a tile or block from its stream; raises `CorruptTile` for one that is
-    none or not of that size, `UnsupportedVersion` where Pillow has no AVIF."""
+    none or not of that size, `UnsupportedVersion` where Pillow has no AVIF. Its decoder takes a
+    thread for each core."""
     level = check_stream(stream, tile)
     if not is_available():
         raise UnsupportedVersion("it is an AV1 still picture, and Pillow was built without AVIF")

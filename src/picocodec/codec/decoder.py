@@ -233,8 +233,8 @@ class OpenPicture:
         with tolerate(self._damage, tile=index):
             try:
                 pixels, frame = self._pixels(index, tile, level)
-            except CorruptTile as error:
-                raise CorruptTile(f"tile {index}: {error}") from None
+            except (CorruptTile, UnsupportedVersion) as error:
+                raise type(error)(f"tile {index}: {error}") from None
             return self._without_colours(pixels), frame
         return None, None
 
