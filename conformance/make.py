@@ -206,12 +206,12 @@ def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -
             return b""
         area = block(width, height, *divmod(index, columns))
     pixels = rgb[area.top : area.top + area.height, area.left : area.left + area.width]
-    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+    if mode in container.SCREENS:
         screen = encode_av1(np.ascontiguousarray(pixels), AV1_QUALITY)
         assert screen is not None
         return screen
     stream = encode_lossless(pixels)
-    is_file = mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK)
+    is_file = mode in container.WEBP_FILES
     return webp_file(stream, area) if is_file else stream
 
 

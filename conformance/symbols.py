@@ -104,10 +104,10 @@ def classic_file(header: container.Header, data: bytes, index: int, tile: Tile) 
     if mode in container.JOINED:
         first, whole = joined_block(header, index)
     payload = container.tile_data(header, data, first, header.tile_offset(first))
-    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+    if mode in container.SCREENS:
         check_stream(payload, whole)
         return payload
-    if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
+    if mode in container.WEBP_FILES:
         payload = stream_of(payload, whole)
     return webp_file(payload, whole)
 

@@ -70,3 +70,10 @@ def drawing(height: int, width: int) -> NDArray[np.uint8]:
         )
     draw.rectangle((width // 2, 9, width // 2 + 60, 40), fill="teal", outline="navy")
     return np.asarray(image)
+
+
+def screen(height: int, width: int) -> NDArray[np.uint8]:
+    """A drawing with a photo on it, of more than 50 by 200 pixels."""
+    pixels = drawing(height, width).copy()
+    pixels[20:-30, 30:200] = photo(height - 50, 170)
+    return pixels

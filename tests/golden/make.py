@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "picocodec")]
 
 from test_golden import symbols_digest  # noqa: E402
-from tiny import drawing, photo  # noqa: E402
+from tiny import drawing, photo, screen  # noqa: E402
 
 from picocodec.codec.decoder import decode_picture  # noqa: E402
 from picocodec.codec.encoder import encode_picture  # noqa: E402
@@ -48,13 +47,6 @@ def cases() -> dict[str, tuple[Picture, int]]:
         "av1-tile": (Picture(np.hstack([screen(150, 504), photo(150, 100)])), 300),
         "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200),
     }
-
-
-def screen(height: int, width: int) -> NDArray[np.uint8]:
-    """A drawing with a photo on it."""
-    pixels = drawing(height, width).copy()
-    pixels[20:-30, 30:200] = photo(height - 50, 170)
-    return pixels
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
-from tiny import drawing, photo
+from tiny import drawing, photo, screen
 
 import picocodec
 from picocodec.codec import av1
@@ -30,13 +30,6 @@ if not features.check("avif"):
     pytest.skip("Pillow without AVIF", allow_module_level=True)
 
 TILE = Tile(0, 0, 60, 80)
-
-
-def screen(height: int, width: int) -> NDArray[np.uint8]:
-    """A drawing with a photo on it."""
-    pixels = drawing(height, width).copy()
-    pixels[20:-30, 30:200] = photo(height - 50, 170)
-    return pixels
 
 
 def overexposed(height: int, width: int) -> NDArray[np.uint8]:
@@ -153,7 +146,7 @@ def test_encoders_that_fail_are_done_without(monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr(Image.Image, "save", fail)
         assert encode_av1(pixels, 50) is None
     monkeypatch.setattr(av1, "encode_av1", lambda *_: None)
-    assert not set(modes(picocodec.encode(pixels, 30))) & {5, 6}
+    assert not set(modes(picocodec.encode(pixels, 30))) & set(container.SCREENS)
 
 
 def test_pillow_without_avif_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +189,7 @@ def test_blocks_are_one_stream() -> None:
 def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av1, "is_available", lambda: False)
     data = picocodec.encode(screen(150, 300), 30)
-    assert not set(modes(data)) & {container.MODE_AV1, container.MODE_AV1_BLOCK}
+    assert not set(modes(data)) & set(container.SCREENS)
     assert picocodec.decode(data).shape == (150, 300, 3)
 
 
@@ -216,7 +209,7 @@ def test_photos_with_flat_parts_are_no_screens() -> None:
     """Not even where they could be drawn: AV1 has fewer errors in them at any price."""
     for quality in (30, 80, 95):
         used = set(modes(picocodec.encode(overexposed(240, 400), quality)))
-        assert not used & {container.MODE_AV1, container.MODE_AV1_BLOCK}
+        assert not used & set(container.SCREENS)
 
 
 def test_it_must_be_the_better_bargain() -> None:

@@ -311,9 +311,9 @@ def joined_block(header: Header, index: int) -> tuple[int, Tile]:
 
 
 def _classic(payload: bytes, tile: Tile, mode: int) -> Bytes:
-    if mode in (container.MODE_AV1, container.MODE_AV1_BLOCK):
+    if mode in container.SCREENS:
         return decode_av1(payload, tile)
-    if mode in (container.MODE_WEBP, container.MODE_WEBP_BLOCK):
+    if mode in container.WEBP_FILES:
         payload = stream_of(payload, tile)
     return decode_lossless(payload, tile)
 

@@ -20,7 +20,7 @@ from picocodec.format.container import LEVEL_STEPS, TILE
 FLAT_SHARE = 0.3
 
 # Of all pixels of a flat tile, the hard steps from which on it is taken for part of a screen, with
-# photos on it or without: at most 0.00003 in 125 flat photos, from 0.0002 on in pages of a browser.
+# photos on it or without: four times what photos have at most (benchmarks/screens.py).
 HARD_SHARE = 0.0001
 HARD_STEP = 16
 
@@ -80,15 +80,19 @@ def is_flat(pixels: Pixels) -> bool:
 
 
 def has_hard_steps(pixels: Pixels) -> bool:
-    """Whether a tile has what lenses and JPEG do not leave: edges between two plain areas, without
-    anything between."""
+    """Whether a tile has what lenses and JPEG do not leave."""
+    return hard_share(pixels) >= HARD_SHARE
+
+
+def hard_share(pixels: Pixels) -> float:
+    """Of all pixels of a tile, those at an edge between two plain areas with nothing between."""
     steps = 0
     for rows in (pixels, pixels.transpose(1, 0, 2)):
         equal = _all_equal(rows[:, 1:], rows[:, :-1])
         difference = np.abs(rows[:, 2:-1].astype(np.int16) - rows[:, 1:-2])
         step = np.maximum.reduce([difference[:, :, c] for c in range(3)]) >= HARD_STEP
         steps += int(np.count_nonzero(equal[:, :-2] & step & equal[:, 2:]))
-    return steps >= HARD_SHARE * pixels.shape[0] * pixels.shape[1]
+    return steps / (pixels.shape[0] * pixels.shape[1])
 
 
 def is_too_rich(pixels: Pixels, most: int) -> bool:
