@@ -13,9 +13,10 @@ from tiny import drawing, photo, screen
 import picocodec
 from picocodec.codec import av1
 from picocodec.codec.av1 import avif_file, check_stream, decode_av1, encode_av1, to_rgb
-from picocodec.codec.encoder import CodedTile, _to_beat
+from picocodec.codec.drawings import to_beat
 from picocodec.codec.graphics import (
     LEAST_SAVED,
+    encode_lossless,
     encode_screen,
     has_hard_steps,
     is_flat,
@@ -195,14 +196,36 @@ def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch
 
 def test_exact_pixels_are_asked_for_at_the_top() -> None:
     """What can be kept without loss at 90 is not AV1, which is for what would be learned."""
-    exact = CodedTile(container.MODE_LOSSLESS, 500, bytes(100), 800.0)
-    learned = CodedTile(container.MODE_LEARNED, 500, bytes(100), 2000.0)
-    assert _to_beat([exact], 899) == (1 - LEAST_SAVED) * 800
-    assert _to_beat([exact, learned], 899) == 2800
-    assert _to_beat([exact, learned], 900) == _to_beat([exact], 900) == 0
-    assert _to_beat([learned], 900) == 2000
+    exact, learned = (800.0, 100), (2000.0, 100)
+    assert to_beat([exact], 899) == (1 - LEAST_SAVED) * 800
+    assert to_beat([exact, learned], 899) == 2800
+    assert to_beat([exact, learned], 900) == to_beat([exact], 900) == 0
+    assert to_beat([learned], 900) == 2000
     plain = np.tile(drawing(100, 504), (1, 2, 1))
     assert modes(picocodec.encode(plain, 95)) in ([container.MODE_LOSSLESS] * 2, [4, 4])
+
+
+@pytest.mark.parametrize(("quality", "expected"), [(30, [6]), (95, [4])])
+def test_what_cannot_win_is_not_tried(
+    monkeypatch: pytest.MonkeyPatch, quality: int, expected: list[int]
+) -> None:
+    """A block that AV1 codes well enough is not cut up for careful tries, and AV1 is not tried
+    where pixels are kept exactly."""
+    careful: list[tuple[int, ...]] = []
+
+    def spy(pixels: np.ndarray, quick: bool = False) -> bytes:
+        if not quick:
+            careful.append(pixels.shape)
+        return encode_lossless(pixels, quick)
+
+    monkeypatch.setattr("picocodec.codec.graphics.encode_lossless", spy)
+    if quality > 90:
+        monkeypatch.setattr(av1, "encode_av1", None)
+        pixels = np.tile(drawing(150, 420), (4, 3, 1))
+    else:
+        pixels = np.tile(screen(150, 420), (4, 3, 1))
+    assert sorted(set(modes(picocodec.encode(pixels, quality)))) == expected
+    assert all(shape == pixels.shape for shape in careful)
 
 
 def test_photos_with_flat_parts_are_no_screens() -> None:

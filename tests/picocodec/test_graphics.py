@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter, features
 from tiny import drawing, photo
 
 import picocodec
-from picocodec.codec import encoder
+from picocodec.codec.drawings import CodedTile, Drawings
 from picocodec.codec.graphics import (
     Colours,
     bands,
@@ -57,14 +57,14 @@ def test_or_in_few_colours_where_that_saves_much() -> None:
     squares = np.kron(rng.integers(0, 12, (12, 12)) * 20, np.ones((20, 20), int))
     specks = rng.integers(3, 11, squares.shape) * (rng.random(squares.shape) < 0.1)
     pixels = (squares + specks).astype(np.uint8)[:, :, None].repeat(3, axis=2)
-    drawn = encode_drawn(pixels, pixels, 200, 83.2, 1 << 20)
+    drawn = encode_drawn(pixels, pixels, 200, 83.2, 1 << 20, np.inf)
     assert drawn is not None
     decoded = decode_lossless(drawn[0], Tile(0, 0, 240, 240))
     assert len(np.unique(decoded)) <= 64 and psnr(decoded, pixels) > 40
     assert len(drawn[0]) < 0.8 * len(encode_lossless(pixels))
     assert drawn[1] == 8 * len(drawn[0]) + price_of_errors(pixels, decoded, 83.2)
     assert np.array_equal(decoded[specks == 0], pixels[specks == 0])  # areas stay what they are
-    assert encode_drawn(pixels, pixels, 900, 6446.0, 1 << 20)[0] == encode_lossless(pixels)
+    assert encode_drawn(pixels, pixels, 900, 6446.0, 1 << 20, np.inf)[0] == encode_lossless(pixels)
 
 
 def test_the_colours_of_a_palette_are_kept_exactly() -> None:
@@ -296,15 +296,15 @@ def test_rows_of_blocks_are_joined_as_they_come_and_their_pixels_let_go(
 ) -> None:
     """A drawing of many rows keeps what its tiles decode to for one row of blocks."""
     kept: list[int] = []
-    join = encoder._settle_last_blocks
+    settle = Drawings.settle_last_blocks
 
-    def spy(coded: list[encoder.CodedTile], *rest: object) -> None:
+    def spy(self: Drawings, coded: list[CodedTile], *rest: list[Tile]) -> None:
         before = sum(tile.decoded is not None for tile in coded)
-        join(coded, *rest)
+        settle(self, coded, *rest)
         kept.append(before)
         assert all(tile.decoded is None for tile in coded)
 
-    monkeypatch.setattr(encoder, "_settle_last_blocks", spy)
+    monkeypatch.setattr(Drawings, "settle_last_blocks", spy)
     pixels = np.tile(drawing(200, 300), (13, 2, 1))
     data = picocodec.encode(pixels, quality=95)
     assert kept == [8, 4]

@@ -29,6 +29,9 @@ HARD_STEP = 16
 # they repeat. Drawings have less than 1.5, photos with an overexposed sky 2 to 100.
 MOST_NOVEL = 4
 
+# What a careful try takes of the bytes of a quick one: at least, and three times in four more than.
+OF_QUICK = 0.5, 0.75
+
 # Numbers of colours that are tried, and what of the price of all of them the fewer, or AV1, must
 # save at least: pixels as they are have a worth of their own.
 PALETTES = 128, 64, 32, 16
@@ -130,9 +133,9 @@ def has_few_colours(pixels: Pixels) -> bool:
     return bool(different <= max(PALETTES[0], MOST_COLOURS_SHARE * r.size))
 
 
-def may_be_exact(pixels: Pixels, most: int) -> bool:
-    """Whether to hope that a lossless WebP stream of pixels takes at most `most` bytes."""
-    return len(encode_lossless(pixels, quick=True)) <= 2 * most
+def quick_size(pixels: Pixels) -> int:
+    """The bytes of a quick lossless WebP stream of pixels; a careful one has `OF_QUICK` of them."""
+    return len(encode_lossless(pixels, quick=True))
 
 
 def encode_drawn(
@@ -141,18 +144,18 @@ def encode_drawn(
     level: int,
     slope: float,
     most: int,
+    limit: float,
     try_exact: bool = True,
 ) -> tuple[bytes, float] | None:
-    """A lossless WebP stream of a tile's pixels, as they are (with `try_exact`) or in fewer
-    colours, and its price in bits, errors included: the lowest that takes at most `most` bytes, if
-    any does. `learned` is what the learned coding makes of them at `level`, whose `slope` that of
-    `price_of_errors` is."""
+    """A lossless WebP stream of a tile's or block's pixels, as they are (with `try_exact`) or in
+    fewer colours, and its price in bits, errors included: the lowest that is below `limit` and
+    takes at most `most` bytes, if any does. `learned` is what the learned coding makes of them at
+    `level`, whose `slope` that of `price_of_errors` is."""
     best: tuple[bytes, float] | None = None
     palettes: Colours | None = None
-    limit = np.inf
     if try_exact:
         data = encode_lossless(pixels)
-        if len(data) <= most:
+        if len(data) <= most and 8 * len(data) < limit:
             best = data, 8 * len(data)
             limit = (1 - LEAST_SAVED) * best[1]
     for colours in PALETTES if level < EXACT_LEVEL and has_few_colours(pixels) else ():
@@ -161,7 +164,7 @@ def encode_drawn(
         errors = price_of_errors(pixels, reduced, slope)
         if (
             errors >= limit
-            or not may_be_exact(reduced, most)
+            or OF_QUICK[0] * quick_size(reduced) > most
             or posterised(pixels, reduced, learned)
             or bands(pixels, reduced) > MOST_BANDS * colours
         ):
@@ -174,20 +177,18 @@ def encode_drawn(
 
 
 def encode_screen(
-    pixels: Pixels, level: int, slope: float, most: int, price: float, threads: int
+    pixels: Pixels, level: int, slope: float, most: int, limit: float, threads: int
 ) -> tuple[bytes, float] | None:
     """An AV1 stream of a drawing's pixels and its price in bits, errors included, if that is below
-    `price` and it takes at most `most` bytes; by `threads` at once."""
-    if not av1.is_available():
-        return None
+    `limit` and it takes at most `most` bytes; by `threads` at once."""
     low, high = AV1_QUALITIES
     quality = min(round(low + (high - low) * level / LEVEL_STEPS), BEST_AV1_QUALITY)
     data = av1.encode_av1(pixels, quality, threads)
-    if data is None or len(data) > most or 8 * len(data) >= price:
+    if data is None or len(data) > most or 8 * len(data) >= limit:
         return None
     decoded = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
-    ours = 8 * len(data) + price_of_errors(pixels, decoded, slope)
-    return (data, ours) if ours < price else None
+    price = 8 * len(data) + price_of_errors(pixels, decoded, slope)
+    return (data, price) if price < limit else None
 
 
 class Colours:

@@ -143,6 +143,11 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
     return canvas[None]
 
 
+def part(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
+    """The pixels `[h, w, 3]` of a picture that a tile or block owns."""
+    return rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+
+
 def own(canvas: NDArray[np.float32], tile: Tile, margin: int = MARGIN) -> NDArray[np.uint8]:
     """The pixels `[h, w, 3]` of what a tile owns of its decoded canvas `[1, 3, H, W]`."""
     return to_bytes(canvas[0, :, margin : margin + tile.height, margin : margin + tile.width])
