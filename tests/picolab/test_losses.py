@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,10 +17,17 @@ from picolab.losses.fidelity import (
     text_fidelity_loss,
     tiling_artifact_loss,
 )
-from picolab.losses.gan import Discriminator, discriminator_loss, generator_loss
+from picolab.losses.gan import (
+    Discriminator,
+    FeatureDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.wasserstein import distance
+from picolab.networks.codec import Coded
 from picolab.training.adversary import Adversary
+from picolab.training.loop import seen_by_adversary
 
 
 def pictures(batch: int, side: int, seed: int = 0) -> Tensor:
@@ -165,6 +175,65 @@ def test_the_codec_pays_for_being_recognised_except_in_text() -> None:
     penalty.sum().backward()
     assert decoded.grad is not None and decoded.grad.any() and latent.grad is None
     assert all(p.grad is None and p.requires_grad for p in adversary.discriminator.parameters())
+
+
+class FewFeatures(nn.Module):
+    """In place of VGG16, whose weights are not everywhere: fixed filters of as many channels."""
+
+    def __init__(self, bf16: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        widths = (3, *FeatureDiscriminator.STAGES, 8, 8)
+        convs = (nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        self.stages = nn.ModuleList(nn.Sequential(conv, nn.ReLU()) for conv in convs)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(nn.functional.avg_pool2d(x, 2) if maps else x)
+            maps.append(x)
+        return maps
+
+
+def test_an_adversary_of_features_learns_and_goes_on_without_its_trunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("picolab.losses.gan.VGG16", FewFeatures)
+    adversary = Adversary(8, torch.device("cpu"), features=True)
+    latent, weight = torch.randn(2, 8, 2, 2), torch.ones(2)
+    for _ in range(40):
+        real = torch.rand(2, 3, 32, 32)
+        decoded = nn.functional.avg_pool2d(real, 5, 1, 2)
+        figures = adversary.learn(real, decoded, latent, weight)
+    assert figures["discriminator"] < 1.3 < 2 * math.log(2)  # what ignorance costs
+    assert figures["logit_real"] > figures["logit_decoded"]
+    assert adversary.discriminator(real, latent).shape == (2, 3, 8, 8)
+    decoded.requires_grad_()
+    penalty = adversary.penalty(decoded, latent, torch.zeros(2, 1, 32, 32))
+    penalty.sum().backward()
+    assert decoded.grad is not None and decoded.grad.any()
+
+    saved = adversary.tensors()
+    assert not [key for key in saved if "trunk" in key]
+    other = Adversary(8, torch.device("cpu"), features=True)
+    other.load(saved)
+    assert torch.equal(other.penalty(decoded, latent, torch.zeros(2, 1, 32, 32)), penalty)
+    assert not any(p.requires_grad for p in other.discriminator.trunk.parameters())
+
+
+def test_an_adversary_sees_a_window_on_the_grid_of_the_latent() -> None:
+    rows = torch.arange(128.0)[:, None].expand(1, 3, 128, 192)
+    latent = torch.arange(8.0)[:, None].expand(1, 5, 8, 12)
+    zeros = torch.zeros(1)
+    coded = Coded(rows, latent, zeros, zeros, zeros)
+    for place in (torch.tensor([0.0, 0.0]), torch.tensor([0.99, 0.5])):
+        real, decoded, seen, text = seen_by_adversary(rows, coded, rows[:, :1], 64, place)
+        assert real.shape == (1, 3, 64, 64) and text.shape == (1, 1, 64, 64)
+        assert torch.equal(real, decoded) and seen.shape == (1, 5, 4, 4)
+        assert torch.equal(real[0, 0, ::16, 0], 16 * seen[0, 0, :, 0])
+    assert real[0, 0, 0, 0] == 64
+    assert seen_by_adversary(rows, coded, rows[:, :1], 0, place)[0] is rows
 
 
 def test_discriminator_loss_weighs_samples() -> None:

@@ -48,6 +48,8 @@ class LossWeights:
     fullest: float = 0.5
     perceptual_crop: int = 128  # side of the part of each crop that VGG16 sees
     perceptual_batch: int = 0  # how many samples of a batch it sees; 0: all
+    gan_features: bool = False  # whether the discriminator judges features of VGG16, or pixels
+    gan_crop: int = 0  # side of the part of each crop that it sees, in multiples of 16; 0: all
     gan_start: int = 0  # step at which the discriminator begins to learn ...
     gan_ramp: int = 500  # ... and the steps over which its weight grows from nothing
 
@@ -57,6 +59,8 @@ class LossWeights:
                 raise ValueError(f"losses: {f.name} = {getattr(self, f.name)} must not be negative")
         if self.closest + self.fullest > 1 or self.mse_at_realism > 1:
             raise ValueError("losses: closest + fullest, and mse_at_realism, must be at most 1")
+        if self.gan_crop % BLOCK:
+            raise ValueError(f"losses: gan_crop = {self.gan_crop} must be a multiple of {BLOCK}")
         if self.perceptual_crop < 32:
             raise ValueError("losses: perceptual_crop must be at least 32 pixels")
 

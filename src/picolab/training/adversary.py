@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
-from picolab.losses.gan import Discriminator, discriminator_loss, generator_loss
+from picolab.losses.gan import (
+    Discriminator,
+    FeatureDiscriminator,
+    discriminator_loss,
+    generator_loss,
+)
 from picolab.training.checkpoint import (
     load_optimiser_tensors,
     optimiser_tensors,
@@ -15,13 +20,22 @@ from picolab.training.checkpoint import (
 )
 
 LEARNING_RATE = 4e-4
+TRUNK = "trunk."  # of the features, which do not learn and are not saved
 
 
 class Adversary:
-    def __init__(self, y_channels: int, device: torch.device) -> None:
-        self.discriminator = Discriminator(y_channels).to(device)
+    """`features`: whether it judges features of VGG16 or pixels."""
+
+    def __init__(
+        self, y_channels: int, device: torch.device, features: bool = False, bf16: bool = False
+    ) -> None:
+        self.discriminator: nn.Module = (
+            FeatureDiscriminator(y_channels, bf16=bf16) if features else Discriminator(y_channels)
+        )
+        self.discriminator.to(device)
+        self.learning = [p for p in self.discriminator.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
-            self.discriminator.parameters(), LEARNING_RATE, betas=(0.5, 0.99), weight_decay=0.0
+            self.learning, LEARNING_RATE, betas=(0.5, 0.99), weight_decay=0.0
         )
 
     def learn(
@@ -36,7 +50,7 @@ class Adversary:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if dist.is_initialized():
-            for parameter in self.discriminator.parameters():
+            for parameter in self.learning:
                 assert parameter.grad is not None
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= dist.get_world_size()
@@ -49,16 +63,23 @@ class Adversary:
 
     def penalty(self, decoded: Tensor, latent: Tensor, mask: Tensor) -> Tensor:
         """What being recognised costs each decoded picture `[B]`; the latent is not to blame."""
-        self.discriminator.requires_grad_(False)
+        for parameter in self.learning:
+            parameter.requires_grad_(False)
         loss = generator_loss(self.discriminator(decoded, latent.detach()), mask)
-        self.discriminator.requires_grad_(True)
+        for parameter in self.learning:
+            parameter.requires_grad_(True)
         return loss
 
     def tensors(self) -> dict[str, Tensor]:
-        return with_prefix("discriminator", self.discriminator.state_dict()) | with_prefix(
+        state = self.discriminator.state_dict()
+        learned = {key: value for key, value in state.items() if not key.startswith(TRUNK)}
+        return with_prefix("discriminator", learned) | with_prefix(
             "adversary", optimiser_tensors(self.optimiser)
         )
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        self.discriminator.load_state_dict(without_prefix("discriminator", tensors))
+        learned = without_prefix("discriminator", tensors)
+        state = self.discriminator.state_dict()
+        trunk = {key: value for key, value in state.items() if key.startswith(TRUNK)}
+        self.discriminator.load_state_dict(learned | trunk)
         load_optimiser_tensors(self.optimiser, without_prefix("adversary", tensors))

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from picolab.data.images import TileSet, load_tiles, principal_components
 from picolab.losses.objective import Objective, draw_realism
-from picolab.networks.codec import Codec, draw_levels
+from picolab.networks.codec import PATCH, Codec, Coded, draw_levels
 from picolab.training.adversary import Adversary
 from picolab.training.checkpoint import (
     load_checkpoint,
@@ -120,7 +120,12 @@ class _Run:
         self.objective = Objective(recipe.losses, options.bf16).to(options.device)
         self.adversary = None
         if recipe.losses.gan:
-            self.adversary = Adversary(recipe.config.y_channels, options.device)
+            self.adversary = Adversary(
+                recipe.config.y_channels,
+                options.device,
+                recipe.losses.gan_features,
+                options.bf16,
+            )
         self.step = 0
         # Of this process; earlier parts of a resumed run are taken off the beginning.
         self.began = time.process_time()
@@ -281,12 +286,16 @@ class _Run:
         more, parts = self.objective(x, coded.picture, mask, share, place)
         loss = (slope**-LEVEL_BALANCE * rate_distortion + more).mean()
         if self.adversary and (weight := losses.gan_at(at)) > 0:
-            chosen = realism.nonzero().flatten()
-            real, decoded, latent = x[chosen], coded.picture[chosen], coded.latent[chosen]
+            every = realism.nonzero().flatten()
+            chosen = every[: losses.perceptual_batch or None]
+            real, decoded, latent, text = (
+                part[chosen] for part in seen_by_adversary(x, coded, mask, losses.gan_crop, place)
+            )
             with self._autocast():
                 parts |= self.adversary.learn(real, decoded, latent, realism[chosen])
-                penalty = self.adversary.penalty(decoded, latent, mask[chosen])
-            loss = loss + weight * (realism[chosen] * penalty).sum() / batch
+                penalty = self.adversary.penalty(decoded, latent, text)
+            scale = weight * len(every) / max(len(chosen), 1) / batch
+            loss = loss + scale * (realism[chosen] * penalty).sum()
             parts["gan"] = penalty.detach().mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -385,6 +394,28 @@ def phase_at(recipe: Recipe, step: int) -> tuple[Phase, float]:
             return phase, warmup * (phase.final_learning_rate + span * fall)
         step -= phase.steps
     raise ValueError("step beyond the end of the recipe")
+
+
+def seen_by_adversary(
+    x: Tensor, coded: Coded, mask: Tensor, side: int, place: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pictures, decoded ones, latents and masks of text in a square of `side` pixels, 0 for all, on
+    the grid of the latent."""
+    parts = x, coded.picture, coded.latent, mask
+    if not side:
+        return parts
+    rows, columns = (size // PATCH for size in x.shape[2:])
+    tall, wide = (min(side // PATCH, size) for size in (rows, columns))
+    top, left = int(place[0] * (rows - tall + 1)), int(place[1] * (columns - wide + 1))
+
+    def cut(part: Tensor, unit: int) -> Tensor:
+        rows, columns = (
+            slice(top * unit, (top + tall) * unit),
+            slice(left * unit, (left + wide) * unit),
+        )
+        return part[:, :, rows, columns]
+
+    return tuple(cut(part, part.shape[2] // rows) for part in parts)  # type: ignore[return-value]
 
 
 def psnr(mse: Tensor) -> Tensor:
