@@ -93,6 +93,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     compare.add_argument("--realism", type=float, default=1.0, help="(%(default)s)")
     compare.add_argument("--tiles", type=int, default=12, help="how many (%(default)s)")
+    compare.add_argument(
+        "--kid", action="store_true", help="KID of patches, too: of all tiles (--tiles 40), not few"
+    )
     compare.add_argument("--data", nargs="+", default=["$PICOLAB_TRAIN"], help="(%(default)s)")
     compare.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
     compare.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
@@ -262,6 +265,8 @@ def _export(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     from picolab.compare import choose_tiles, comparison, measure, read_codec
     from picolab.data.images import load_tiles
+    from picolab.evaluation.metrics import Missing
+    from picolab.evaluation.metrics.distribution import Lite0
     from picolab.networks.config import read_config
     from picolab.training.recipe import expand_source
 
@@ -271,8 +276,12 @@ def _compare(args: argparse.Namespace) -> int:
     folders = [expand_source(source, "--data") for source in args.data]
     held_out = load_tiles(folders, validation=True)
     tiles = choose_tiles(held_out, args.tiles)
+    try:
+        features = Lite0() if args.kid else None
+    except Missing as reason:
+        raise ValueError(f"--kid: {reason}") from reason
     curves = [
-        measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16)
+        measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16, features)
         for path in args.checkpoints
     ]
     print(f"{len(tiles)} held-out tiles, realism {args.realism:g}, ", end="")
