@@ -62,7 +62,7 @@ def main() -> None:
             decoded = picocodec.decode(data)
             reached, apart = psnr(decoded, pixels), lpips(pixels, decoded)
             modes = [tile.mode for tile in container.read_header(data).tiles]
-            av1 = sum(mode in container.SCREENS for mode in modes)
+            av1 = sum(mode in container.AV1_STREAMS for mode in modes)
             learned = modes.count(container.MODE_LEARNED)
             shares = f"{learned}, {len(modes) - learned - av1}, {av1}"
             by_psnr = min((size for size, value, _ in avif if value >= reached), default=NONE)

@@ -26,7 +26,7 @@ from picocodec.codec.encoder import encode_tile
 from picocodec.codec.graphics import encode_lossless, webp_file
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import Model, load_model
-from picocodec.codec.tiles import block, block_of, layout
+from picocodec.codec.tiles import block, block_of, layout, part, with_margin
 from picocodec.format import container
 from picocodec.image import EXIF_PREFIX, Picture, to_array
 
@@ -54,6 +54,7 @@ class Source:
     tile_levels: tuple[int, ...] | None = None
     modes: tuple[int, ...] | None = None
     realism: int | None = None
+    faded: bool = False
     chunks: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -132,6 +133,11 @@ def sources() -> Iterator[tuple[str, Source]]:
         of("a block of AV1 of four tiles, a tile of AV1 and a learned one", drawing,
            modes=(6, 6, 6, 6, 5, 0)),
     )  # fmt: skip
+    yield (
+        "av1-photos",
+        of("two tiles of AV1 with a margin around a learned one, which fade into each other",
+           fill(cup[:, 300:], 1073, 40), modes=(7, 0, 7), faded=True),
+    )  # fmt: skip
     yield "black", of("nothing at all", np.zeros((70, 90, 3), np.uint8), 500)
     yield "white", of("nothing at all, in white", np.full((70, 90, 3), 255, np.uint8), 500)
 
@@ -205,8 +211,9 @@ def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -
         if index != block_of(index, columns):
             return b""
         area = block(width, height, *divmod(index, columns))
-    pixels = rgb[area.top : area.top + area.height, area.left : area.left + area.width]
-    if mode in container.SCREENS:
+    is_photo = mode == container.MODE_AV1_PHOTO
+    pixels = with_margin(rgb, area) if is_photo else part(rgb, area)
+    if mode in container.AV1_STREAMS:
         screen = encode_av1(np.ascontiguousarray(pixels), AV1_QUALITY)
         assert screen is not None
         return screen
@@ -232,6 +239,7 @@ def write_case(folder: Path, source: Source, model: Model) -> None:
         tile_modes=told if source.modes or source.tile_levels else None,
         gray=picture.gray,
         realism=source.realism,
+        faded=source.faded,
     )
     pixels = to_array(decode_picture(data, threads=1))
     rows = None

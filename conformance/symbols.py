@@ -24,7 +24,7 @@ from picocodec.codec.graphics import stream_of, webp_file
 from picocodec.codec.networks import Model
 from picocodec.codec.runtime import ort
 from picocodec.codec.scale_decoder import Z_LIMIT, level_bin
-from picocodec.codec.tiles import Tile, layout
+from picocodec.codec.tiles import MARGIN, Tile, layout
 from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
 
@@ -104,7 +104,9 @@ def classic_file(header: container.Header, data: bytes, index: int, tile: Tile) 
     if mode in container.JOINED:
         first, whole = joined_block(header, index)
     payload = container.tile_data(header, data, first, header.tile_offset(first))
-    if mode in container.SCREENS:
+    if mode == container.MODE_AV1_PHOTO:
+        whole = tile.grown(MARGIN)
+    if mode in container.AV1_STREAMS:
         check_stream(payload, whole)
         return payload
     if mode in container.WEBP_FILES:

@@ -19,6 +19,7 @@ from tiny import photo, tiny_codec  # noqa: E402
 
 from picocodec.codec.av1 import encode_av1  # noqa: E402
 from picocodec.codec.encoder import encode_picture  # noqa: E402
+from picocodec.codec.tiles import layout, with_margin  # noqa: E402
 from picocodec.format import container  # noqa: E402
 from picocodec.image import Picture  # noqa: E402
 from picolab.export import export_model  # noqa: E402
@@ -62,6 +63,7 @@ def files() -> dict[str, bytes]:
         ("webp-block", container.MODE_WEBP_BLOCK, [webp(both), b""]),
         ("av1-tile", container.MODE_AV1, [own, av1(both[:, 504:])]),
         ("av1-block", container.MODE_AV1_BLOCK, [av1(both), b""]),
+        ("av1-photo", container.MODE_AV1_PHOTO, [own, av1(with_margin(both, layout(580, 5)[1]))]),
     ):
         first = mode if mode in container.JOINED else container.MODE_LEARNED
         found[name] = container.write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
@@ -70,6 +70,21 @@ def drawing(height: int, width: int) -> NDArray[np.uint8]:
         )
     draw.rectangle((width // 2, 9, width // 2 + 60, 40), fill="teal", outline="navy")
     return np.asarray(image)
+
+
+def sign(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Large letters as a camera sees them, `[H, W, 3]`: softened, uneven light, a little grain."""
+    rng = np.random.default_rng(seed)
+    small = Image.new("L", (-(-width // 4), -(-height // 4)), 230)
+    draw = ImageDraw.Draw(small)
+    draw.fontmode = "1"
+    for y in range(2, small.height, 14):
+        draw.text((3, y), "QUICK BROWN FOX 0123456789 " * 4, fill=30)
+    large = small.resize((4 * small.width, 4 * small.height), Image.Resampling.NEAREST)
+    soft = large.filter(ImageFilter.GaussianBlur(0.8))
+    letters = np.asarray(soft)[:height, :width, None].astype(np.float64)
+    light = np.linspace(0.75, 1, width)[:, None]
+    return (letters * light + rng.normal(0, 1.5, (height, width, 3))).clip(0, 255).astype(np.uint8)
 
 
 def screen(height: int, width: int) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "picocodec")]
 
 from test_golden import symbols_digest  # noqa: E402
-from tiny import drawing, photo, screen  # noqa: E402
+from tiny import drawing, photo, screen, sign  # noqa: E402
 
 from picocodec.codec.decoder import decode_picture  # noqa: E402
 from picocodec.codec.encoder import encode_picture  # noqa: E402
@@ -45,6 +45,7 @@ def cases() -> dict[str, tuple[Picture, int]]:
         "lossless-tile": (Picture(np.hstack([drawing(60, 480), photo(60, 120)])), 600),
         "lossless-block": (Picture(np.tile(drawing(300, 150), (2, 4, 1))), 500),
         "av1-tile": (Picture(np.hstack([screen(150, 504), photo(150, 100)])), 300),
+        "av1-photo": (Picture(np.hstack([sign(150, 504), photo(150, 100)])), 300),
         "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200),
     }
 

@@ -235,6 +235,7 @@ def cases() -> dict[str, dict[str, bytes]]:
             "av1-block-of-another-size": a_file(
                 width=600, tiles=[screen(504, 20), b""], tile_modes=[(6, 500)] * 2
             ),
+            "av1-photo-without-margin": a_file(screen(), tile_modes=[(7, 500)]),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },
         "CorruptChunk": {

@@ -147,7 +147,7 @@ def test_encoders_that_fail_are_done_without(monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr(Image.Image, "save", fail)
         assert encode_av1(pixels, 50) is None
     monkeypatch.setattr(av1, "encode_av1", lambda *_: None)
-    assert not set(modes(picocodec.encode(pixels, 30))) & set(container.SCREENS)
+    assert not set(modes(picocodec.encode(pixels, 30))) & set(container.AV1_STREAMS)
 
 
 def test_pillow_without_avif_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_blocks_are_one_stream() -> None:
 def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av1, "is_available", lambda: False)
     data = picocodec.encode(screen(150, 300), 30)
-    assert not set(modes(data)) & set(container.SCREENS)
+    assert not set(modes(data)) & set(container.AV1_STREAMS)
     assert picocodec.decode(data).shape == (150, 300, 3)
 
 
@@ -232,7 +232,7 @@ def test_photos_with_flat_parts_are_no_screens() -> None:
     """Not even where they could be drawn: AV1 has fewer errors in them at any price."""
     for quality in (30, 80, 95):
         used = set(modes(picocodec.encode(overexposed(240, 400), quality)))
-        assert not used & set(container.SCREENS)
+        assert not used & set(container.AV1_STREAMS)
 
 
 def test_it_must_be_the_better_bargain() -> None:

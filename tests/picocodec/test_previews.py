@@ -46,7 +46,7 @@ def coded(alpha: bool = False, gray: bool = False) -> bytes:
     pixels = photo(HEIGHT, WIDTH)
     pixels[:, 504:] = drawing(HEIGHT, WIDTH - 504)
     if gray:
-        pixels = np.repeat(pixels[:, :, :1], 3, axis=2)
+        pixels = np.repeat(pixels[:, :, 1:2], 3, axis=2)
     mask = photo(HEIGHT, WIDTH, seed=3)[:, :, 0] if alpha else None
     return encode_picture(Picture(pixels, mask, gray=gray), 600, "glance.v1", threads=1)
 

@@ -21,7 +21,7 @@ import picocodec
 from picocodec.codec.av1 import decode_av1, encode_av1, is_available
 from picocodec.codec.graphics import decode_lossless, stream_of
 from picocodec.codec.networks import DEFAULT_MODEL, load_model, load_model_for, model_folders
-from picocodec.codec.tiles import Tile, block, block_of, layout
+from picocodec.codec.tiles import MARGIN, Tile, block, block_of, layout
 from picocodec.errors import PicoError
 from picocodec.format import container
 
@@ -161,13 +161,14 @@ def test_every_bit_of_a_webp_files_head_matters_alike(
 
 
 @needs_av1
-@pytest.mark.parametrize("mode", [5, 6])
+@pytest.mark.parametrize("mode", [5, 6, 7])
 def test_every_bit_of_an_av1_streams_head_matters_alike(
     built: Path, tmp_path: Path, mode: int
 ) -> None:
     """Flips make, among others, another profile, another size, 10 bits and film grain."""
     model = load_model(DEFAULT_MODEL, threads=1).identity
-    good = av1(drawing(40, 50))
+    margin = 2 * MARGIN if mode == 7 else 0
+    good = av1(drawing(40 + margin, 50 + margin))
     sequence, frame = good[: 2 + good[1]], good[2 + good[1] :]
     assert sequence[0] == 0x0A and frame[0] == 0x32
     contents = sequence[2:]
@@ -192,8 +193,8 @@ def test_every_bit_of_an_av1_streams_head_matters_alike(
         "size-of-4-bytes": b"\x0a" + size(len(contents), 4) + contents + frame,
         "size-of-5-bytes": b"\x0a" + size(len(contents), 5) + contents + frame,
         "size-without-end": b"\x0a" + b"\xff" * 8,
-        "larger": av1(drawing(41, 50)),
-        "turned": av1(drawing(50, 40)),
+        "larger": av1(drawing(41 + margin, 50 + margin)),
+        "turned": av1(drawing(50 + margin, 40 + margin)),
     }
     files = {
         name: container.write(
@@ -230,7 +231,9 @@ for (const path of files) {
 
 def test_tiles_of_another_kind_are_mistakes_of_the_caller(built: Path) -> None:
     folder = ROOT / "tests" / "golden" / DEFAULT_MODEL
-    files = [folder / f"{name}.pico" for name in ("lossless-tile", "av1-tile", "av1-block")]
+    files = [
+        folder / f"{name}.pico" for name in ("lossless-tile", "av1-tile", "av1-block", "av1-photo")
+    ]
     command = ["node", "--input-type=module", "-e", REFUSALS, str(built.with_name("index.js"))]
     run = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
@@ -240,12 +243,14 @@ def test_tiles_of_another_kind_are_mistakes_of_the_caller(built: Path) -> None:
         "RangeError: tile 0 has mode 5, which has no symbols",
         "RangeError: tile 0 has mode 6, which is not lossless",
         "RangeError: tile 0 has mode 6, which has no symbols",
+        "RangeError: tile 0 has mode 7, which is not lossless",
+        "RangeError: tile 0 has mode 7, which has no symbols",
     ]
 
 
 SCRIPT = """
 import {
-  av1Image, av1Pixels, losslessImage, losslessPixels, Mode, readHeader, sha256,
+  av1Image, av1Pixels, isAv1, losslessImage, losslessPixels, Mode, readHeader, sha256,
 } from "/dist/index.js";
 const lines = [];
 try {
@@ -255,12 +260,11 @@ try {
     for (let i = 0; i < header.tiles.length; i++) {
       const { mode } = header.tiles[i];
       if (mode === Mode.Learned) continue;
-      const isAv1 = mode === Mode.Av1 || mode === Mode.Av1Block;
-      const image = (isAv1 ? av1Image : losslessImage)(file, header, i);
+      const image = (isAv1(mode) ? av1Image : losslessImage)(file, header, i);
       if (image.tiles[0] !== i) continue;
       try {
         const { top, left, height, width } = image.area;
-        const pixels = await (isAv1 ? av1Pixels : losslessPixels)(image);
+        const pixels = await (isAv1(mode) ? av1Pixels : losslessPixels)(image);
         const digest = await sha256(new Uint8Array(pixels.data));
         lines.push([n, top, left, height, width, digest].join(" "));
       } catch (error) { lines.push(`${n} ${error.kind}`); }
@@ -291,10 +295,14 @@ def to_be_shown(n: int, data: bytes, pixels: np.ndarray) -> list[str]:
             continue
         if mode in container.JOINED:
             area = block(header.width, header.height, *divmod(i, header.columns))
-        if mode != container.MODE_LEARNED:
-            whole = Tile(0, 0, header.height, header.width)
-            place = f"{n} {area.top} {area.left} {area.height} {area.width}"
-            lines.append(f"{place} {sha256(opaque(pixels[area.within(whole)]))}")
+        if mode == container.MODE_LEARNED:
+            continue
+        seen = pixels[area.within(Tile(0, 0, header.height, header.width))]
+        if mode == container.MODE_AV1_PHOTO:
+            area = area.grown(MARGIN)
+            seen = decode_av1(container.tile_data(header, data, i, header.tile_offset(i)), area)
+        place = f"{n} {area.top} {area.left} {area.height} {area.width}"
+        lines.append(f"{place} {sha256(opaque(seen))}")
     return lines
 
 

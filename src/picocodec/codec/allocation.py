@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.codec.graphics import is_flat
+from picocodec.codec.lettering import has_letters
 
 # In thousandths of the level: for each halving of the gradient, and at most, either way.
 FOR_EACH_BIT = 50
@@ -24,15 +25,18 @@ LEAST, MOST = -80, 120
 
 @dataclass(frozen=True)
 class Look:
-    """Whether a tile looks drawn, and the logarithm of its gradient (`log_gradient`)."""
+    """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), and whether it
+    may have letters."""
 
     drawn: bool
     gradient: float
+    lettered: bool = False
 
 
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""
-    return Look(is_flat(pixels), log_gradient(pixels))
+    brightness = np.asarray(Image.fromarray(pixels).convert("L"))
+    return Look(is_flat(pixels), log_gradient(brightness), has_letters(brightness))
 
 
 def level_offsets(looks: Sequence[Look]) -> list[int]:
@@ -49,12 +53,12 @@ def level_offsets(looks: Sequence[Look]) -> list[int]:
     return [round(min(max(offset, LEAST), MOST)) for offset in offsets]
 
 
-def log_gradient(pixels: NDArray[np.uint8]) -> float:
-    """The logarithm to base 2 of how much brightness differs on average between neighbours, the
-    right and the lower one together, in steps of 255; at least -4, for a plain area."""
-    brightness = np.asarray(Image.fromarray(pixels).convert("L"), np.int16)
+def log_gradient(brightness: NDArray[np.uint8]) -> float:
+    """The logarithm to base 2 of how much brightness `[h, w]` differs on average between
+    neighbours, the right and the lower one together, in steps of 255; at least -4, for a plain
+    area."""
     steps = sum(
-        float(np.abs(np.diff(brightness, axis=axis)).mean())
+        float(np.abs(np.diff(brightness.astype(np.int16), axis=axis)).mean())
         for axis in range(2)
         if brightness.shape[axis] > 1
     )

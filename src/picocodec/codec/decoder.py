@@ -246,18 +246,27 @@ class OpenPicture:
 
     def _pixels(self, index: int, tile: Tile, level: int) -> tuple[Bytes, Frame | None]:
         payload, mode = self._payloads.pop(index), self._header.tiles[index].mode
-        if mode == container.MODE_LEARNED:
+        if mode == container.MODE_LEARNED and self._is_preview:
             z, symbols = decode_symbols(self._model, payload, tile, level)
-            if self._is_preview:
-                canvas = self._model.preview(symbols, z, level)
-                return tiles.own(canvas, tile.halved, tiles.MARGIN // 2), None
-            canvas = self._model.synthesise(symbols, z, level, self._realism)
-            return tiles.own(canvas, tile), frame_of(canvas, tile) if self._is_faded else None
-        if mode in container.JOINED:
+            canvas = self._model.preview(symbols, z, level)
+            return tiles.own(canvas, tile.halved, tiles.MARGIN // 2), None
+        frame = None
+        if mode in container.WITH_MARGIN:
+            canvas = self._canvas(payload, mode, tile, level)
+            pixels = tiles.own(canvas, tile)
+            frame = frame_of(canvas, tile) if self._is_faded else None
+        elif mode in container.JOINED:
             pixels = self._from_block(index, payload, tile)
         else:
             pixels = _classic(payload, tile, mode)
-        return _reduce(pixels, 2) if self._is_preview else pixels, None
+        return _reduce(pixels, 2) if self._is_preview else pixels, frame
+
+    def _canvas(self, payload: bytes, mode: int, tile: Tile, level: int) -> NDArray[np.float32]:
+        """A tile and its margin at least, `[1, 3, H, W]`."""
+        if mode == container.MODE_AV1_PHOTO:
+            return tiles.as_canvas(decode_av1(payload, tile.grown(tiles.MARGIN)))
+        z, symbols = decode_symbols(self._model, payload, tile, level)
+        return self._model.synthesise(symbols, z, level, self._realism)
 
     def _from_block(self, index: int, payload: bytes, tile: Tile) -> Bytes:
         """A tile's part of its block, which is decoded once: the last one of each column stays."""
@@ -311,7 +320,7 @@ def joined_block(header: Header, index: int) -> tuple[int, Tile]:
 
 
 def _classic(payload: bytes, tile: Tile, mode: int) -> Bytes:
-    if mode in container.SCREENS:
+    if mode in container.AV1_STREAMS:
         return decode_av1(payload, tile)
     if mode in container.WEBP_FILES:
         payload = stream_of(payload, tile)

@@ -8,10 +8,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.codec import tiles
+from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.drawings import CodedTile, Drawings
+from picocodec.codec.lettering import encode_lettered
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -77,7 +78,13 @@ def _encoder(
                 decode = partial(decode_tile, networks, tile, level)
                 if drawing := drawings.alone(tile, learned, decode):
                     return drawing
-            return _photo(networks, picture.rgb, tile, level + offset)
+            photo = _photo(networks, picture.rgb, tile, level + offset)
+            if not (look.lettered and av1.is_available()):
+                return photo
+            decoded = decode_tile(networks, tile, photo.level, photo.data)
+            pixels = tiles.with_margin(picture.rgb, tile)
+            stream = encode_lettered(pixels, photo.level, photo.data, decoded, threads_of_each)
+            return CodedTile(container.MODE_AV1_PHOTO, level, stream) if stream else photo
 
         for tile in in_order(task, places, workers):
             coded.append(tile)
@@ -96,7 +103,7 @@ def _encoder(
             chunks=chunks,
             tile_modes=None if all(mode == plain for mode in modes) else modes,
             gray=picture.gray,
-            faded=sum(tile.mode == container.MODE_LEARNED for tile in coded) > 1,
+            faded=sum(tile.mode in container.WITH_MARGIN for tile in coded) > 1,
         )
 
     return encode

@@ -30,7 +30,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the canvas of a learned tile says around each of its borders."""
+    """What the canvas of a tile says around each of its borders."""
 
     tile: Tile
     top: Strip
@@ -85,7 +85,7 @@ def _weights(start: int, length: int, first: int, count: int) -> Floats:
 class Fader:
     """Fades the tiles of a picture into each other as their rows come, from the top.
 
-    The last pixels of each row of tiles wait for those below. Tiles without a frame, drawn or
+    The last pixels of each row of tiles wait for those below. Tiles without a frame, drawings or
     damaged, stay as they are. `finish` makes what is wanted of colours `[h, w, 3]`.
     """
 
@@ -99,7 +99,7 @@ class Fader:
         """What is done once another row of tiles is there.
 
         `band` `[h, width, channels]` is what is wanted of `row`, all that its tiles own, and
-        changed in place; `frames` are those of its learned tiles.
+        changed in place; `frames` are those of its tiles with a margin.
         """
         own = row.common(self._wanted)
         for left, right in zip(frames, frames[1:], strict=False):

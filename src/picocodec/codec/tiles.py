@@ -143,6 +143,23 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
     return canvas[None]
 
 
+def with_margin(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
+    """The pixels `[h + 8, w + 8, 3]` of a tile and its margin; beyond the edges of the picture its
+    outermost pixels are repeated."""
+    height, width = rgb.shape[:2]
+    grown = tile.grown(MARGIN)
+    there = grown.common(Tile(0, 0, height, width))
+    before = there.top - grown.top, there.left - grown.left
+    after = grown.height - there.height - before[0], grown.width - there.width - before[1]
+    margins = (before[0], after[0]), (before[1], after[1]), (0, 0)
+    return np.pad(part(rgb, there), margins, "edge")
+
+
+def as_canvas(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A canvas `[1, 3, H, W]` of pixels `[H, W, 3]`."""
+    return np.divide(pixels.transpose(2, 0, 1)[None], np.float32(255), dtype=np.float32)
+
+
 def part(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
     """The pixels `[h, w, 3]` of a picture that a tile or block owns."""
     return rgb[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]

@@ -47,13 +47,21 @@ _NAME = re.compile(rb"[a-z][a-z0-9-]{0,15}")
 _KIND = re.compile(rb"[A-Za-z][A-Za-z ]{3}")
 
 # Modes of tiles (section 3 of the format). 1 and 2 are 3 and 4 in a WebP file: read, not written.
-MODES = range(7)
-MODE_LEARNED, MODE_WEBP, MODE_WEBP_BLOCK, MODE_LOSSLESS, MODE_BLOCK, MODE_AV1, MODE_AV1_BLOCK = (
-    MODES
-)
+MODES = range(8)
+(
+    MODE_LEARNED,
+    MODE_WEBP,
+    MODE_WEBP_BLOCK,
+    MODE_LOSSLESS,
+    MODE_BLOCK,
+    MODE_AV1,
+    MODE_AV1_BLOCK,
+    MODE_AV1_PHOTO,
+) = MODES
 JOINED = (MODE_WEBP_BLOCK, MODE_BLOCK, MODE_AV1_BLOCK)
 WEBP_FILES = (MODE_WEBP, MODE_WEBP_BLOCK)
-SCREENS = (MODE_AV1, MODE_AV1_BLOCK)
+AV1_STREAMS = (MODE_AV1, MODE_AV1_BLOCK, MODE_AV1_PHOTO)
+WITH_MARGIN = (MODE_LEARNED, MODE_AV1_PHOTO)  # tiles that can fade into each other
 BLOCK = 4  # tiles to a side of a block, whose tiles may lie together in one piece of data
 
 

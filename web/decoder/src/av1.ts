@@ -20,13 +20,18 @@ const FRAME = 0x32;
 const IDENTITY = 0;
 const BT601 = 6;
 
+/** Whether a tile of this mode is kept as AV1. */
+export function isAv1(mode: number): boolean {
+  return mode === Mode.Av1 || mode === Mode.Av1Block || mode === Mode.Av1Photo;
+}
+
 /**
- * What shows tile `index`, of mode 5 or 6, and the tiles that share its block. Whether the frame
+ * What shows tile `index`, of mode 5 to 7, and the tiles that share its block. Whether the frame
  * is sound is left to the AV1 decoder; where that fails, the tile is a `CorruptTile`.
  */
 export function av1Image(file: Uint8Array, header: Header, index: number): Av1Image {
   const { mode } = header.tiles[index]!;
-  if (mode !== Mode.Av1 && mode !== Mode.Av1Block) {
+  if (!isAv1(mode)) {
     throw new RangeError(`tile ${index} has mode ${mode}, which is not AV1`);
   }
   const { area, tiles, data } = pieceOf(file, header, index);

@@ -5,8 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  av1Image, decodeTile, digest, type Header, loadModel, losslessImage, Mode, PicoError, readHeader,
-  sha256,
+  av1Image, decodeTile, digest, type Header, isAv1, loadModel, losslessImage, Mode, PicoError,
+  readHeader, sha256,
 } from "./index.js";
 
 const files = process.argv.slice(2);
@@ -19,15 +19,10 @@ const read = async (path: string) => new Uint8Array(await readFile(path));
 const description = new TextDecoder().decode(await read(join(folder, "model.toml")));
 const model = await loadModel(description, await read(join(folder, "tables.npz")));
 function digestOf(file: Uint8Array, header: Header, i: number): Promise<string> {
-  switch (header.tiles[i]!.mode) {
-    case Mode.Learned:
-      return digest(decodeTile(model, file, header, i));
-    case Mode.Av1:
-    case Mode.Av1Block:
-      return sha256(av1Image(file, header, i).stream);
-    default:
-      return sha256(losslessImage(file, header, i).webp);
-  }
+  const { mode } = header.tiles[i]!;
+  if (mode === Mode.Learned) return digest(decodeTile(model, file, header, i));
+  if (isAv1(mode)) return sha256(av1Image(file, header, i).stream);
+  return sha256(losslessImage(file, header, i).webp);
 }
 for (const path of files) {
   try {

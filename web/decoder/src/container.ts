@@ -5,7 +5,8 @@ import { PicoError } from "./errors.js";
 const SIGNATURE = [0x8a, 0x50, 0x49, 0x43];
 const TILE = 504;
 const TILE_EXTRA = 64;
-const MARGINS = 8; // 4 pixels on either side
+/** Pixels that a tile shares with its neighbours, on each side. */
+export const MARGIN = 4;
 const MAX_SIDE = 2 ** 20;
 const MAX_TILES = 2 ** 16;
 const MAX_TILE_BYTES = 2 ** 24;
@@ -20,6 +21,7 @@ export const BLOCK = 4;
 /** How a tile is coded: section 3. */
 export const Mode = {
   Learned: 0, WebP: 1, WebPBlock: 2, Lossless: 3, Block: 4, Av1: 5, Av1Block: 6,
+  Av1Photo: 7,
 } as const;
 
 /** What a tile owns, in pixels, and where its data lies in the file. */
@@ -74,15 +76,15 @@ export interface Grid {
 }
 
 export function gridOf(tile: Tile): Grid {
-  const zRows = Math.ceil((tile.height + MARGINS) / 64);
-  const zColumns = Math.ceil((tile.width + MARGINS) / 64);
+  const zRows = Math.ceil((tile.height + 2 * MARGIN) / 64);
+  const zColumns = Math.ceil((tile.width + 2 * MARGIN) / 64);
   return {
     zRows,
     zColumns,
     yRows: 4 * zRows,
     yColumns: 4 * zColumns,
-    usedRows: Math.ceil((tile.height + MARGINS) / 16),
-    usedColumns: Math.ceil((tile.width + MARGINS) / 16),
+    usedRows: Math.ceil((tile.height + 2 * MARGIN) / 16),
+    usedColumns: Math.ceil((tile.width + 2 * MARGIN) / 16),
   };
 }
 
@@ -174,7 +176,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
 /** The data of tile `index`, its checksum verified. */
 export function tileData(file: Uint8Array, header: Header, index: number): Uint8Array {
   const { mode, offset, length, crc } = header.tiles[index]!;
-  if (mode > Mode.Av1Block) {
+  if (mode > Mode.Av1Photo) {
     throw new PicoError("UnsupportedVersion", `tile ${index} has mode ${mode}`);
   }
   const data = file.subarray(offset, offset + length);

@@ -6,7 +6,7 @@ import { PicoError } from "./errors.js";
 import type { Model } from "./model.js";
 import { type Ints, scaleIndices } from "./scale_decoder.js";
 
-export { type Av1Image, av1Image, toRgb } from "./av1.js";
+export { type Av1Image, av1Image, isAv1, toRgb } from "./av1.js";
 export { av1Pixels, losslessPixels } from "./browser.js";
 export { sha256 } from "./checksums.js";
 export {

@@ -1,4 +1,5 @@
 /** Tiles and blocks of tiles kept without loss, as WebP files: docs/format.md, section 3. */
+import { isAv1 } from "./av1.js";
 import { type Header, Mode } from "./container.js";
 import { PicoError } from "./errors.js";
 import { type Area, type Piece, pieceOf } from "./pieces.js";
@@ -11,7 +12,6 @@ export interface LosslessImage extends Piece {
 const HEAD = 25; // bytes of a WebP file before what modes 3 and 4 keep of it ...
 const CHUNK = 20; // ... and before its only chunk's data, which begin with these:
 const SIGNATURE = 0x2f;
-const OTHERS: readonly number[] = [Mode.Learned, Mode.Av1, Mode.Av1Block];
 
 /**
  * What shows tile `index`, of mode 1 to 4, and the tiles that share its block. Whether its stream
@@ -19,7 +19,7 @@ const OTHERS: readonly number[] = [Mode.Learned, Mode.Av1, Mode.Av1Block];
  */
 export function losslessImage(file: Uint8Array, header: Header, index: number): LosslessImage {
   const { mode } = header.tiles[index]!;
-  if (OTHERS.includes(mode)) {
+  if (mode === Mode.Learned || isAv1(mode)) {
     throw new RangeError(`tile ${index} has mode ${mode}, which is not lossless`);
   }
   const { area, tiles, data } = pieceOf(file, header, index);

@@ -1,8 +1,8 @@
 /** Where the data of tiles without a model lies, and what it covers: docs/format.md, section 3. */
-import { BLOCK, type Header, Mode, tileData } from "./container.js";
+import { BLOCK, type Header, MARGIN, Mode, tileData } from "./container.js";
 import { PicoError } from "./errors.js";
 
-/** Part of a picture, in pixels. */
+/** Part of a picture, in pixels; of mode 7 with a margin, which may lie beyond its edges. */
 export interface Area {
   readonly top: number;
   readonly left: number;
@@ -29,11 +29,12 @@ export function pieceOf(
   const tiles = JOINED.includes(mode) ? blockAround(header, index) : [index];
   const first = header.tiles[tiles[0]!]!;
   const last = header.tiles[tiles.at(-1)!]!;
+  const margin = mode === Mode.Av1Photo ? MARGIN : 0;
   const area = {
-    top: first.top,
-    left: first.left,
-    height: last.top + last.height - first.top,
-    width: last.left + last.width - first.left,
+    top: first.top - margin,
+    left: first.left - margin,
+    height: last.top + last.height - first.top + 2 * margin,
+    width: last.left + last.width - first.left + 2 * margin,
   };
   return { area, tiles, data: tileData(file, header, tiles[0]!) };
 }

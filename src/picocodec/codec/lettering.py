@@ -1,0 +1,76 @@
+"""Tiles of photographed and scanned text, which networks code badly and AV1 well
+(docs/graphics.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picocodec.codec import av1
+from picocodec.codec.tiles import MARGIN, Tile
+from picocodec.format.container import LEVEL_STEPS
+
+Bytes = NDArray[np.uint8]
+
+# In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
+# of that from the darkest or the brightest, from which on a tile may have letters; and how many
+# such squares it must have for this to mean anything.
+TWO_TONED_SHARE = 0.55
+SQUARE, CONTRAST, LEAST_SQUARES = 8, 48, 20
+
+# libavif's quality at levels 0 and 1000, on a line, at which AV1 takes about the learned coding's
+# bytes for such tiles.
+AV1_QUALITIES = 18, 98
+
+# What AV1 smooths away is missed more than what networks get wrong: at the same bytes, its squared
+# error must be less than this part (2 dB) of theirs to look better by LPIPS and DISTS.
+MOST_ERROR = 0.63
+MOST_BYTES = 1.5  # times the learned coding's
+
+
+def has_letters(brightness: Bytes) -> bool:
+    """Whether a tile of such brightness `[h, w]` may have letters, and is worth a try."""
+    return two_toned_share(brightness) >= TWO_TONED_SHARE
+
+
+def two_toned_share(brightness: Bytes) -> float:
+    """Of the pixels `[h, w]` in squares of strong contrast, those that are nearly as dark as the
+    darkest or as bright as the brightest of their square; 0 where there are few such squares."""
+    down, across = (side // SQUARE for side in brightness.shape)
+    squares = brightness[: down * SQUARE, : across * SQUARE]
+    squares = squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
+    low, high = squares.min((2, 3)), squares.max((2, 3))
+    strong = high - low >= CONTRAST
+    if np.count_nonzero(strong) < LEAST_SQUARES:
+        return 0.0
+    squares, low, high = squares[strong], low[strong, None, None], high[strong, None, None]
+    margin = (high - low) // 5
+    return float(((squares <= low + margin) | (squares >= high - margin)).mean())
+
+
+def quality_at(level: int) -> int:
+    """libavif's quality for such a tile at a level in thousandths."""
+    low, high = AV1_QUALITIES
+    return round(low + (high - low) * level / LEVEL_STEPS)
+
+
+def encode_lettered(
+    pixels: Bytes, level: int, learned: bytes, decoded: Bytes, threads: int
+) -> bytes | None:
+    """An AV1 stream of a tile with its margin, `[h + 8, w + 8, 3]`, if it is better than what the
+    networks make of the tile at a level in thousandths, `decoded` `[h, w, 3]` from `learned`; by
+    `threads` at once."""
+    data = av1.encode_av1(pixels, quality_at(level), threads)
+    if data is None or len(data) > MOST_BYTES * len(learned):
+        return None
+    inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
+    shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
+    # About where bytes are the same, half the squared error takes twice as many.
+    price = _squared_error(pixels[inner], shown[inner]) * len(data)
+    limit = _squared_error(pixels[inner], decoded) * len(learned)
+    return data if price < MOST_ERROR * limit else None
+
+
+def _squared_error(a: Bytes, b: Bytes) -> float:
+    difference = a.astype(np.float32) - b
+    return float(np.einsum("ijk,ijk->", difference, difference))

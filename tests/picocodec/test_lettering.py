@@ -1,0 +1,175 @@
+"""Photographed text as AV1: where it is tried, where it is taken, how it meets its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import features
+from tiny import photo, sign
+
+import picocodec
+from picocodec.codec import av1, tiles
+from picocodec.codec.av1 import decode_av1, encode_av1
+from picocodec.codec.encoder import encode_tile
+from picocodec.codec.lettering import encode_lettered, has_letters, two_toned_share
+from picocodec.codec.networks import DEFAULT_MODEL, load_model
+from picocodec.codec.tiles import MARGIN, Tile
+from picocodec.errors import CorruptTile
+from picocodec.format import container
+
+Bytes = NDArray[np.uint8]
+
+needs_av1 = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+
+SIGN_BESIDE_PHOTO = np.concatenate([sign(150, 504), photo(150, 100)], axis=1)
+
+
+def modes(data: bytes) -> list[int]:
+    return [tile.mode for tile in container.read_header(data).tiles]
+
+
+def error(a: Bytes, b: Bytes) -> float:
+    return float(np.square(a.astype(float) - b).mean())
+
+
+def test_shares_of_known_squares() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    chequers = ((x + y) % 2 * 200).astype(np.uint8)
+    ramps = (x % 8 * 20).astype(np.uint8)  # 0 to 140: within 28 of the ends are 4 of 8
+    assert two_toned_share(chequers) == 1
+    assert two_toned_share(ramps) == 0.5
+    assert two_toned_share(np.where(y < 32, chequers, ramps)) == 0.75
+
+
+def test_weak_contrast_and_few_squares_mean_nothing() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    chequers = (x + y) % 2
+    assert two_toned_share((chequers * 47).astype(np.uint8)) == 0
+    assert two_toned_share((chequers * 48).astype(np.uint8)) == 1
+    assert two_toned_share((chequers * 200 * (y < 16)).astype(np.uint8)) == 0  # of 16 squares
+    for shape in ((1, 1), (7, 200), (8, 8)):
+        assert two_toned_share(np.zeros(shape, np.uint8)) == 0
+
+
+def test_letters_are_told_from_photos() -> None:
+    assert has_letters(sign(150, 300)[:, :, 1])
+    assert not has_letters(photo(150, 300)[:, :, 1])
+
+
+@needs_av1
+def test_what_is_better_and_not_much_larger_is_taken() -> None:
+    pixels = sign(100, 120)
+    inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    rng = np.random.default_rng(0)
+    noisy = (inner + rng.normal(0, 25, inner.shape)).clip(0, 255).astype(np.uint8)
+    stream = encode_lettered(pixels, 500, bytes(4000), noisy, 1)
+    assert stream is not None
+    assert encode_lettered(pixels, 500, bytes(len(stream)), noisy, 1) == stream
+    assert encode_lettered(pixels, 500, bytes(len(stream) * 3 // 5), noisy, 1) is None
+    assert encode_lettered(pixels, 500, bytes(len(stream)), inner, 1) is None
+    larger = encode_lettered(pixels, 800, bytes(4 * len(stream)), noisy, 1)
+    assert larger is not None and len(larger) > len(stream)
+
+
+@needs_av1
+def test_equal_errors_are_not_enough() -> None:
+    """At the same bytes its error must be less than 0.63 of the networks', since it smooths."""
+    pixels = sign(100, 120)
+    inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(float)
+    stream = encode_lettered(pixels, 300, bytes(1 << 20), np.zeros(inner.shape, np.uint8), 1)
+    assert stream is not None
+    shown = decode_av1(stream, Tile(0, 0, 100, 120))[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    for factor, is_taken in ((1.2, False), (1.35, True)):  # of the deviation: squared 1.44, 1.82
+        decoded = (inner + factor * (shown - inner)).round().clip(0, 255).astype(np.uint8)
+        assert (
+            encode_lettered(pixels, 300, bytes(len(stream)), decoded, 1) is not None
+        ) == is_taken
+
+
+@needs_av1
+@pytest.mark.parametrize("quality", [30, 60])
+def test_signs_are_read_better_beside_photos_that_are_learned(
+    monkeypatch: pytest.MonkeyPatch, quality: int
+) -> None:
+    data = picocodec.encode(SIGN_BESIDE_PHOTO, quality)
+    assert modes(data) == [container.MODE_AV1_PHOTO, container.MODE_LEARNED]
+    assert picocodec.read_info(data).learned_tiles == 1
+    decoded = picocodec.decode(data)
+    with monkeypatch.context() as patched:
+        patched.setattr(av1, "is_available", lambda: False)
+        learned = picocodec.encode(SIGN_BESIDE_PHOTO, quality)
+    assert modes(learned) == [container.MODE_LEARNED] * 2
+    assert len(data) < 1.2 * len(learned)
+    text = np.s_[:, :500]
+    assert error(decoded[text], SIGN_BESIDE_PHOTO[text]) < 0.6 * error(
+        picocodec.decode(learned)[text], SIGN_BESIDE_PHOTO[text]
+    )
+    for threads in (1, 3):
+        assert picocodec.encode(SIGN_BESIDE_PHOTO, quality, threads=threads) == data
+        assert np.array_equal(picocodec.decode(data, threads=threads), decoded)
+
+
+def forged(faded: bool, streams: list[bytes], modes: list[int]) -> bytes:
+    height, width = SIGN_BESIDE_PHOTO.shape[:2]
+    return container.write(
+        width=width,
+        height=height,
+        level=300,
+        model=load_model(DEFAULT_MODEL, 1).identity,
+        tiles=streams,
+        tile_modes=[(mode, 300) for mode in modes],
+        faded=faded,
+    )
+
+
+@needs_av1
+def test_its_margin_fades_into_a_learned_neighbour() -> None:
+    model = load_model(DEFAULT_MODEL, 1)
+    left, right = tiles.layout(*SIGN_BESIDE_PHOTO.shape[1::-1])
+    stream = encode_av1(tiles.with_margin(SIGN_BESIDE_PHOTO, left), 40)
+    assert stream is not None
+    pieces = [stream, encode_tile(model, SIGN_BESIDE_PHOTO, right, 300)]
+    apart, faded = (
+        picocodec.decode(forged(way, pieces, [7, 0])).astype(int) for way in (False, True)
+    )
+    border = np.s_[:, 504 - MARGIN : 504 + MARGIN]
+    changed = apart != faded
+    assert changed[border].mean() > 0.3
+    changed[border] = False
+    assert not changed.any()
+    canvas = decode_av1(stream, left.grown(MARGIN)).astype(int)
+    assert np.array_equal(apart[:, :504], canvas[MARGIN:-MARGIN, MARGIN:-MARGIN])
+    # A pixel left of the border is by 9/16 the left tile's, right of it by 7/16, and there the
+    # margin of the left one is all that says so.
+    beyond = canvas[MARGIN:-MARGIN, 504 + MARGIN]
+    np.testing.assert_allclose(faded[:, 504], (7 * beyond + 9 * apart[:, 504]) / 16, atol=1)
+
+
+@needs_av1
+def test_regions_and_previews_are_those_of_the_whole() -> None:
+    data = picocodec.encode(SIGN_BESIDE_PHOTO, 40)
+    whole = picocodec.decode(data)
+    part = picocodec.decode(data, region=(495, 11, 20, 99))
+    assert np.array_equal(part, whole[11:110, 495:515])
+    half = picocodec.decode(data, scale=1 / 2).astype(int)
+    means = whole[:, :500].reshape(75, 2, 250, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(half[:, :250], means, atol=0.75)
+
+
+@needs_av1
+def test_a_stream_without_the_margin_is_corrupt() -> None:
+    own = encode_av1(SIGN_BESIDE_PHOTO[:, :504], 40)
+    assert own is not None
+    data = forged(True, [own, own], [7, 7])
+    with pytest.raises(CorruptTile, match="504x150 pixels for a tile of 512x158"):
+        picocodec.decode(data)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 600), (40, 50)])
+def test_margins_repeat_the_outermost_pixels_of_a_picture(size: tuple[int, int]) -> None:
+    pixels = photo(*size)
+    for tile in tiles.layout(size[1], size[0]):
+        grown = tiles.with_margin(pixels, tile)
+        expected = tiles.cut(pixels, tile)[0, :, : tile.height + 8, : tile.width + 8]
+        assert np.array_equal(grown, np.rint(255 * expected).transpose(1, 2, 0))
