@@ -57,18 +57,23 @@ def test_letters_are_told_from_photos() -> None:
     assert not has_letters(photo(150, 300)[:, :, 1])
 
 
+def taken(pixels: Bytes, level: int, size: int, decoded: Bytes) -> bytes | None:
+    """The AV1 stream of a tile that networks make `decoded` of in so many bytes, if it is taken."""
+    return encode_lettered(pixels, level, bytes(size), lambda _: decoded, 1)
+
+
 @needs_av1
 def test_what_is_better_and_not_much_larger_is_taken() -> None:
     pixels = sign(100, 120)
     inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
     rng = np.random.default_rng(0)
     noisy = (inner + rng.normal(0, 25, inner.shape)).clip(0, 255).astype(np.uint8)
-    stream = encode_lettered(pixels, 500, bytes(4000), noisy, 1)
+    stream = taken(pixels, 500, 4000, noisy)
     assert stream is not None
-    assert encode_lettered(pixels, 500, bytes(len(stream)), noisy, 1) == stream
-    assert encode_lettered(pixels, 500, bytes(len(stream) * 3 // 5), noisy, 1) is None
-    assert encode_lettered(pixels, 500, bytes(len(stream)), inner, 1) is None
-    larger = encode_lettered(pixels, 800, bytes(4 * len(stream)), noisy, 1)
+    assert taken(pixels, 500, len(stream), noisy) == stream
+    assert taken(pixels, 500, len(stream) * 3 // 5, noisy) is None
+    assert taken(pixels, 500, len(stream), inner) is None
+    larger = taken(pixels, 800, 4 * len(stream), noisy)
     assert larger is not None and len(larger) > len(stream)
 
 
@@ -77,14 +82,12 @@ def test_equal_errors_are_not_enough() -> None:
     """At the same bytes its error must be less than 0.63 of the networks', since it smooths."""
     pixels = sign(100, 120)
     inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(float)
-    stream = encode_lettered(pixels, 300, bytes(1 << 20), np.zeros(inner.shape, np.uint8), 1)
+    stream = taken(pixels, 300, 1 << 20, np.zeros(inner.shape, np.uint8))
     assert stream is not None
     shown = decode_av1(stream, Tile(0, 0, 100, 120))[MARGIN:-MARGIN, MARGIN:-MARGIN]
     for factor, is_taken in ((1.2, False), (1.35, True)):  # of the deviation: squared 1.44, 1.82
         decoded = (inner + factor * (shown - inner)).round().clip(0, 255).astype(np.uint8)
-        assert (
-            encode_lettered(pixels, 300, bytes(len(stream)), decoded, 1) is not None
-        ) == is_taken
+        assert (taken(pixels, 300, len(stream), decoded) is not None) == is_taken
 
 
 @needs_av1

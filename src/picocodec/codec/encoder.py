@@ -81,9 +81,9 @@ def _encoder(
             photo = _photo(networks, picture.rgb, tile, level + offset)
             if not (look.lettered and av1.is_available()):
                 return photo
-            decoded = decode_tile(networks, tile, photo.level, photo.data)
             pixels = tiles.with_margin(picture.rgb, tile)
-            stream = encode_lettered(pixels, photo.level, photo.data, decoded, threads_of_each)
+            decode = partial(decode_tile, networks, tile, photo.level)
+            stream = encode_lettered(pixels, photo.level, photo.data, decode, threads_of_each)
             return CodedTile(container.MODE_AV1_PHOTO, level, stream) if stream else photo
 
         for tile in in_order(task, places, workers):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,11 +57,11 @@ def quality_at(level: int) -> int:
 
 
 def encode_lettered(
-    pixels: Bytes, level: int, learned: bytes, decoded: Bytes, threads: int
+    pixels: Bytes, level: int, learned: bytes, decode: Callable[[bytes], Bytes], threads: int
 ) -> bytes | None:
     """An AV1 stream of a tile with its margin, `[h + 8, w + 8, 3]`, if it is better than what the
-    networks make of the tile at a level in thousandths, `decoded` `[h, w, 3]` from `learned`; by
-    `threads` at once."""
+    networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
+    `learned`; by `threads` at once."""
     data = av1.encode_av1(pixels, quality_at(level), threads)
     if data is None or len(data) > MOST_BYTES * len(learned):
         return None
@@ -67,7 +69,7 @@ def encode_lettered(
     shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
     # About where bytes are the same, half the squared error takes twice as many.
     price = _squared_error(pixels[inner], shown[inner]) * len(data)
-    limit = _squared_error(pixels[inner], decoded) * len(learned)
+    limit = _squared_error(pixels[inner], decode(learned)) * len(learned)
     return data if price < MOST_ERROR * limit else None
 
 
