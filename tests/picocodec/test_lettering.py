@@ -12,7 +12,7 @@ import picocodec
 from picocodec.codec import av1, tiles
 from picocodec.codec.av1 import decode_av1, encode_av1
 from picocodec.codec.encoder import encode_tile
-from picocodec.codec.lettering import encode_lettered, has_letters, two_toned_share
+from picocodec.codec.lettering import encode_lettered, has_letters, quality_at, two_toned_share
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.errors import CorruptTile
@@ -50,6 +50,12 @@ def test_weak_contrast_and_few_squares_mean_nothing() -> None:
     assert two_toned_share((chequers * 200 * (y < 16)).astype(np.uint8)) == 0  # of 16 squares
     for shape in ((1, 1), (7, 200), (8, 8)):
         assert two_toned_share(np.zeros(shape, np.uint8)) == 0
+
+
+def test_quality_rises_with_the_level_and_stays_below_what_is_nearly_lossless() -> None:
+    qualities = [quality_at(level) for level in range(0, 1001, 25)]
+    assert qualities == sorted(set(qualities))
+    assert 10 <= qualities[0] and qualities[-1] <= 90
 
 
 def test_letters_are_told_from_photos() -> None:
