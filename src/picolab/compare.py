@@ -18,7 +18,7 @@ from torch import Tensor
 from picolab.data.images import TileSet
 from picolab.evaluation.metrics.distribution import kernel_distance
 from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import lattice_loss, smooth_loss
+from picolab.losses.fidelity import chroma_loss, lattice_loss, smooth_loss
 from picolab.losses.lpips import LPIPS
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
@@ -35,8 +35,8 @@ Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 @dataclass(frozen=True)
 class Point:
     """Means over tiles: bits a pixel, PSNR in decibels of RGB, LPIPS (AlexNet), DISTS, and the
-    error of smooth surfaces and what of it repeats from block to block, in steps of 255; of all
-    patches together KID, if asked for, which no training minimises."""
+    error of smooth surfaces, what of it repeats from block to block and that of colours, in steps
+    of 255; of all patches together KID, if asked for, which no training minimises."""
 
     bpp: float
     psnr: float
@@ -44,10 +44,12 @@ class Point:
     dists: float
     smooth: float
     lattice: float
+    chroma: float
     kid: float | None = None
 
     def __str__(self) -> str:
         looks = f"{self.lpips:.3f} / {self.dists:.3f} / {self.smooth:.2f} / {self.lattice:.3f}"
+        looks += f" / {self.chroma:.2f}"
         kid = "" if self.kid is None else f" / {self.kid:.4f}"
         return f"{self.bpp:.3f} / {self.psnr:.2f} / {looks}{kid}"
 
@@ -84,8 +86,8 @@ def measure(
             picture = coded.picture.clamp(0, 1)
             bpp = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
             quality = psnr((picture - x).square().mean())
-            surfaces = [255 * loss(x, picture) for loss in (smooth_loss, lattice_loss)]
-            looks = lpips(x, picture), dists(x, picture), *surfaces
+            losses = smooth_loss, lattice_loss, chroma_loss
+            looks = lpips(x, picture), dists(x, picture), *(255 * f(x, picture) for f in losses)
             rows.append([float(v) for v in (bpp, quality, *looks)])
             if features:
                 decoded.append(features(_bytes(picture)))
@@ -118,7 +120,7 @@ def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequ
     head = "| checkpoint | " + " | ".join(f"level {level:g}" for level in levels) + " |"
     rule = "| --- |" + " --- |" * len(levels)
     kid = " / KID" if curves[0][0].kid is not None else ""
-    lines = [f"bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice{kid}", "", head, rule]
+    lines = [f"bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice / chroma{kid}", "", head, rule]
     for name, curve in zip(names, curves, strict=True):
         lines.append(f"| {name} | " + " | ".join(map(str, curve)) + " |")
     if len(curves) > 1:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from picolab.losses.fidelity import (
     OPPONENT,
+    chroma_loss,
     lattice_loss,
     ms_ssim_loss,
     smooth_loss,
@@ -72,6 +73,19 @@ def test_smooth_surfaces_are_judged_by_slow_changes_in_opponent_colours() -> Non
     value = smooth_loss(x, x + offset[:, None, None])
     assert value.item() == pytest.approx(expected / 3, rel=1e-4)
     assert all(sum(row) == pytest.approx(0, abs=1e-6) for row in OPPONENT[1:])
+
+
+def test_chroma_sees_colours_and_neither_brightness_nor_grain() -> None:
+    x = pictures(2, 64)
+    gray = torch.full((3, 1, 1), 0.02)
+    red = torch.tensor([0.02, 0.0, 0.0])[:, None, None]
+    grain = red * torch.tensor([1.0, -1.0]).repeat(32)  # column by column
+    assert chroma_loss(x, x + gray) == pytest.approx(torch.zeros(2), abs=1e-6)
+    assert chroma_loss(x, x + grain) == pytest.approx(torch.zeros(2), abs=1e-6)
+    weights = [abs(line[0]) for line in OPPONENT[1:]]
+    expected = torch.full((2,), 0.02 * sum(weights) / 2)
+    assert chroma_loss(x, x + red) == pytest.approx(expected, rel=1e-3)
+    assert chroma_loss(x[..., :6, :6], x[..., :6, :6] + red) == pytest.approx(expected, rel=1e-3)
 
 
 def test_lattice_sees_what_repeats_in_smooth_places_and_no_grain() -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 SMOOTH_SCALES = (8, 16, 32, 64)
+CHROMA_SCALES = (4, 8, 16, 32)
 BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
 SMOOTH_DEVIATION = 3 / 255  # of a square of 8x8 pixels in which half of an error is seen
 # Brightness, and its difference from blue and red (BT.601), where eyes are keener on slow changes.
@@ -50,6 +51,16 @@ def smooth_loss(x: Tensor, y: Tensor) -> Tensor:
         part = F.avg_pool2d(weight, side // first) * F.avg_pool2d(error, side // first).abs()
         parts.append(part.mean((1, 2, 3)))
     return torch.stack(parts).mean(0)
+
+
+def chroma_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of means of squares in the differences of brightness from blue and red, which perceptual
+    networks hardly weigh; at scales at which eyes still see colour. Scales larger than the picture
+    are left out."""
+    colours = torch.tensor(OPPONENT[1:], device=x.device, dtype=x.dtype)[:, :, None, None]
+    error = F.conv2d(x - y, colours)
+    scales = [side for side in CHROMA_SCALES if side <= min(x.shape[2:])]
+    return torch.stack([F.avg_pool2d(error, s).abs().mean((1, 2, 3)) for s in scales]).mean(0)
 
 
 def lattice_loss(x: Tensor, y: Tensor) -> Tensor:

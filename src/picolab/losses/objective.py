@@ -15,6 +15,7 @@ from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import (
     BLOCK,
+    chroma_loss,
     lattice_loss,
     ms_ssim_loss,
     smooth_loss,
@@ -36,6 +37,7 @@ class LossWeights:
     tiling: float = 0.0
     smooth: float = 0.0
     lattice: float = 0.0
+    chroma: float = 0.0
     text: float = 0.0
     gan: float = 0.0
     # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
@@ -114,6 +116,7 @@ class Objective(nn.Module):
             ("tiling", w.tiling, tiling_artifact_loss),
             ("smooth", w.smooth, smooth_loss),
             ("lattice", w.lattice, lattice_loss),
+            ("chroma", w.chroma, chroma_loss),
             ("ms_ssim", w.ms_ssim, ms_ssim_loss),
         ):
             if weight:
