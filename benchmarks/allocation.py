@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from picocodec.codec import tiles
-from picocodec.codec.allocation import LEAST, MOST, log_gradient
+from picocodec.codec.allocation import LEAST, MOST, look_at
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.encoder import encode_tile
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
@@ -94,7 +94,7 @@ def main() -> None:
         for x in choose_tiles(load_tiles([args.tiles], validation=True), args.count)
     ]
     measured = np.stack([measure(model, rgb, judges) for rgb in chosen])
-    gradients = np.array([log_gradient(rgb) for rgb in chosen])
+    gradients = np.array([look_at(rgb).gradient for rgb in chosen])
     print(f"{len(chosen)} tiles, {model.identity}\n")
     print("| level | bytes grow as the gradient to the power | correlation |\n|" + " --- |" * 3)
     for level, sizes in zip(LEVELS, np.log2(measured[:, :, 0]).T, strict=True):

@@ -1,34 +1,32 @@
 """What AV1 does better than the networks, and whether the encoder can tell, on training tiles.
 
-    python benchmarks/lettering.py $PICOLAB_TRAIN --tiles 100
+    python benchmarks/lettering.py $PICOLAB_TRAIN --tiles 50 [--untried]
 
-Tiles that the encoder would try as AV1 photos, at each level: by how much the product of bytes and
-squared error is smaller, in decibels, and what LPIPS (AlexNet) and DISTS say of AV1 at the bytes
-that it takes, in parts of what the networks would have there.
+Tiles that the encoder would try as AV1 photos (or those that it would not), screens left out, at
+each level: by how much AV1's `picocodec.codec.lettering.price` is lower, in decibels, and what
+LPIPS (AlexNet) and DISTS say of AV1 at the bytes that it takes, in parts of what the networks would
+have there.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.codec import av1, tiles
 from picocodec.codec.encoder import decode_tile, encode_tile
 from picocodec.codec.graphics import has_hard_steps, is_flat
-from picocodec.codec.lettering import has_letters, quality_at
+from picocodec.codec.lettering import has_letters, price, quality_at
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.format.container import TILE
 from picolab.data.images import load_tiles
-from picolab.losses.dists import DISTS
-from picolab.losses.lpips import LPIPS
+from picolab.evaluation.metrics.perceptual import Perceptual
 
 STEP = 70  # in level, over which the networks' exchange of bytes for distances is measured
 BOUNDS = -math.inf, 1, 2, 3, 4, 5, math.inf  # decibels
@@ -41,19 +39,24 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tiles", type=int, default=100)
     parser.add_argument("--levels", default="300,500", help="in thousandths")
+    parser.add_argument("--untried", action="store_true", help="tiles that it would not try")
     args = parser.parse_args()
     data = load_tiles([args.folder])
     order = np.random.default_rng(0).permutation(len(data.tiles))
     chosen: list[Bytes] = []
+    seen = 0
     for i in order:
         height, width = (min(int(side), TILE) for side in data.sizes[i])
         pixels = np.ascontiguousarray(data.tiles[i, :, :height, :width].permute(1, 2, 0).numpy())
-        is_screen = is_flat(pixels) and has_hard_steps(pixels)
-        if not is_screen and has_letters(np.asarray(Image.fromarray(pixels).convert("L"))):
+        if is_flat(pixels) and has_hard_steps(pixels):
+            continue
+        seen += 1
+        if has_letters(np.asarray(Image.fromarray(pixels).convert("L"))) != args.untried:
             chosen.append(pixels)
         if len(chosen) == args.tiles:
             break
-    distances = [as_bytes(LPIPS("alex")), as_bytes(DISTS())]
+    print(f"{len(chosen)} of {seen} tiles\n")
+    distances = [Perceptual("lpips_alex"), Perceptual("dists")]
     print("| level | gain, dB | tiles | AV1 / networks: LPIPS | lower in | DISTS | lower in |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for level in map(int, args.levels.split(",")):
@@ -67,24 +70,9 @@ def main() -> None:
                 print(f"| {level} | {line} |", flush=True)
 
 
-def as_bytes(distance: torch.nn.Module) -> Callable[[Bytes, Bytes], float]:
-    """A distance of pictures of bytes, `[h, w, 3]`."""
-
-    def of(picture: Bytes) -> torch.Tensor:
-        return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 255
-
-    @torch.no_grad()
-    def between(a: Bytes, b: Bytes) -> float:
-        return float(distance(of(a), of(b)))
-
-    return between
-
-
-def compared(
-    pixels: Bytes, level: int, distances: list[Callable[[Bytes, Bytes], float]]
-) -> list[float]:
-    """By how many decibels AV1's product is smaller, and each distance of its in parts of the
-    networks' at the same bytes."""
+def compared(pixels: Bytes, level: int, distances: list[Perceptual]) -> list[float]:
+    """By how many decibels AV1's price is lower, and each distance of its in parts of the networks'
+    at the same bytes."""
     model, tile = load_model(DEFAULT_MODEL, 1), Tile(0, 0, *pixels.shape[:2])
     stream = av1.encode_av1(tiles.with_margin(pixels, tile), quality_at(level))
     assert stream is not None
@@ -100,9 +88,8 @@ def compared(
     for distance in distances:
         ours, finer = (distance(pixels, picture) for picture in seen)
         parts.append(distance(pixels, shown) / (ours * (finer / ours) ** more))
-    errors = [float(np.square(pixels.astype(float) - p).sum()) for p in (shown, seen[0])]
-    product = errors[0] * len(stream) / (errors[1] * len(coded[0]))
-    return [-10 * math.log10(max(product, 1e-9)), *parts]
+    ratio = price(pixels, shown, stream) / price(pixels, seen[0], coded[0])
+    return [-10 * math.log10(max(ratio, 1e-9)), *parts]
 
 
 if __name__ == "__main__":

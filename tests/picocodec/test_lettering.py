@@ -178,7 +178,11 @@ def test_a_stream_without_the_margin_is_corrupt() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 600), (40, 50)])
 def test_margins_repeat_the_outermost_pixels_of_a_picture(size: tuple[int, int]) -> None:
     pixels = photo(*size)
+    whole = np.pad(pixels, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), "edge")
     for tile in tiles.layout(size[1], size[0]):
-        grown = tiles.with_margin(pixels, tile)
-        expected = tiles.cut(pixels, tile)[0, :, : tile.height + 8, : tile.width + 8]
-        assert np.array_equal(grown, np.rint(255 * expected).transpose(1, 2, 0))
+        rows = slice(tile.top, tile.top + tile.height + 2 * MARGIN)
+        columns = slice(tile.left, tile.left + tile.width + 2 * MARGIN)
+        assert np.array_equal(tiles.with_margin(pixels, tile), whole[rows, columns])
+        canvas = tiles.cut(pixels, tile)[0].transpose(1, 2, 0)
+        height, width = whole[rows, columns].shape[:2]
+        assert np.array_equal(np.rint(255 * canvas[:height, :width]), whole[rows, columns])

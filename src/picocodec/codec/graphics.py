@@ -115,10 +115,10 @@ def _all_equal(a: Pixels, b: Pixels) -> NDArray[np.bool_]:
 def price_of_errors(pixels: Pixels, decoded: Pixels, slope: float) -> float:
     """The bits that are worth spending to see `pixels` themselves instead of `decoded`; `slope` is
     what a mean squared error of 1 (of values 0 to 1) is worth in bits a pixel of a photo."""
-    return float(WORTH_IN_DRAWINGS * slope * _squared_errors(pixels, decoded).sum())
+    return float(WORTH_IN_DRAWINGS * slope * squared_errors(pixels, decoded).sum())
 
 
-def _squared_errors(pixels: Pixels, decoded: Pixels) -> NDArray[np.float32]:
+def squared_errors(pixels: Pixels, decoded: Pixels) -> NDArray[np.float32]:
     """The mean squared error of each pixel, of values 0 to 1; `mean(2)` takes far longer."""
     difference = pixels.astype(np.float32) - decoded
     sums: NDArray[np.float32] = np.einsum("ijk,ijk->ij", difference, difference)
@@ -247,7 +247,7 @@ class Colours:
 
 def posterised(pixels: Pixels, reduced: Pixels, learned: Pixels) -> bool:
     """Whether some part of a picture suffers from fewer colours, and less from the networks."""
-    ours, theirs = (_squared_errors(pixels, p) for p in (reduced, learned))
+    ours, theirs = (squared_errors(pixels, p) for p in (reduced, learned))
     for axis in (0, 1):
         starts = range(0, pixels.shape[axis], SQUARE)
         ours, theirs = (np.add.reduceat(p, starts, axis) for p in (ours, theirs))

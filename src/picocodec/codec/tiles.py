@@ -126,38 +126,30 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
 
     Beyond the edges of the picture its outermost pixels are repeated.
     """
-    height, width = rgb.shape[:2]
-    top, left = max(0, tile.top - MARGIN), max(0, tile.left - MARGIN)
-    bottom = min(height, tile.top + tile.height + MARGIN)
-    right = min(width, tile.left + tile.width + MARGIN)
-    canvas = np.empty((3, *tile.padded), np.float32)
-    before = top - (tile.top - MARGIN), left - (tile.left - MARGIN)
-    after = before[0] + bottom - top, before[1] + right - left
-    inner = canvas[:, before[0] : after[0], before[1] : after[1]]
-    piece = rgb[top:bottom, left:right].transpose(2, 0, 1)
-    np.divide(piece, np.float32(255), out=inner, dtype=np.float32)
-    canvas[:, before[0] : after[0], : before[1]] = inner[:, :, :1]
-    canvas[:, before[0] : after[0], after[1] :] = inner[:, :, -1:]
-    canvas[:, : before[0]] = canvas[:, before[0], None]
-    canvas[:, after[0] :] = canvas[:, after[0] - 1, None]
-    return canvas[None]
+    return as_canvas(_surrounded(rgb, tile, *tile.padded))
 
 
 def with_margin(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
     """The pixels `[h + 8, w + 8, 3]` of a tile and its margin; beyond the edges of the picture its
     outermost pixels are repeated."""
-    height, width = rgb.shape[:2]
-    grown = tile.grown(MARGIN)
-    there = grown.common(Tile(0, 0, height, width))
-    before = there.top - grown.top, there.left - grown.left
-    after = grown.height - there.height - before[0], grown.width - there.width - before[1]
-    margins = (before[0], after[0]), (before[1], after[1]), (0, 0)
-    return np.pad(part(rgb, there), margins, "edge")
+    return _surrounded(rgb, tile, tile.height + 2 * MARGIN, tile.width + 2 * MARGIN)
+
+
+def _surrounded(rgb: Pixels, tile: Tile, height: int, width: int) -> NDArray[np.uint8]:
+    """Pixels `[height, width, 3]`: a tile, its margin, and to the right and below of these, as
+    beyond the edges of the picture, the outermost ones again and again."""
+    there = tile.grown(MARGIN).common(Tile(0, 0, *rgb.shape[:2]))
+    top, left = there.top - (tile.top - MARGIN), there.left - (tile.left - MARGIN)
+    rows = top, height - top - there.height
+    columns = left, width - left - there.width
+    return np.pad(part(rgb, there), (rows, columns, (0, 0)), "edge")
 
 
 def as_canvas(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A canvas `[1, 3, H, W]` of pixels `[H, W, 3]`."""
-    return np.divide(pixels.transpose(2, 0, 1)[None], np.float32(255), dtype=np.float32)
+    """A canvas `[1, 3, H, W]` in [0, 1] of pixels `[H, W, 3]`."""
+    canvas = np.empty((1, 3, *pixels.shape[:2]), np.float32)
+    np.divide(pixels.transpose(2, 0, 1), np.float32(255), out=canvas[0], dtype=np.float32)
+    return canvas
 
 
 def part(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
