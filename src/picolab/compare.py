@@ -18,7 +18,7 @@ from torch import Tensor
 from picolab.data.images import TileSet
 from picolab.evaluation.metrics.distribution import kernel_distance
 from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import chroma_loss, lattice_loss, smooth_loss
+from picolab.losses.fidelity import chroma_loss, halo_loss, lattice_loss, smooth_loss
 from picolab.losses.lpips import LPIPS
 from picolab.networks.codec import Codec
 from picolab.networks.config import CodecConfig
@@ -35,8 +35,9 @@ Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 @dataclass(frozen=True)
 class Point:
     """Means over tiles: bits a pixel, PSNR in decibels of RGB, LPIPS (AlexNet), DISTS, and the
-    error of smooth surfaces, what of it repeats from block to block and that of colours, in steps
-    of 255; of all patches together KID, if asked for, which no training minimises."""
+    error of smooth surfaces, what of it repeats from block to block, that of colours and that of
+    plain ground beside edges, in steps of 255; of all patches together KID, if asked for, which
+    no training minimises."""
 
     bpp: float
     psnr: float
@@ -45,11 +46,12 @@ class Point:
     smooth: float
     lattice: float
     chroma: float
+    halo: float
     kid: float | None = None
 
     def __str__(self) -> str:
         looks = f"{self.lpips:.3f} / {self.dists:.3f} / {self.smooth:.2f} / {self.lattice:.3f}"
-        looks += f" / {self.chroma:.2f}"
+        looks += f" / {self.chroma:.2f} / {self.halo:.2f}"
         kid = "" if self.kid is None else f" / {self.kid:.4f}"
         return f"{self.bpp:.3f} / {self.psnr:.2f} / {looks}{kid}"
 
@@ -86,7 +88,7 @@ def measure(
             picture = coded.picture.clamp(0, 1)
             bpp = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
             quality = psnr((picture - x).square().mean())
-            losses = smooth_loss, lattice_loss, chroma_loss
+            losses = smooth_loss, lattice_loss, chroma_loss, halo_loss
             looks = lpips(x, picture), dists(x, picture), *(255 * f(x, picture) for f in losses)
             rows.append([float(v) for v in (bpp, quality, *looks)])
             if features:
@@ -120,7 +122,8 @@ def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequ
     head = "| checkpoint | " + " | ".join(f"level {level:g}" for level in levels) + " |"
     rule = "| --- |" + " --- |" * len(levels)
     kid = " / KID" if curves[0][0].kid is not None else ""
-    lines = [f"bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice / chroma{kid}", "", head, rule]
+    columns = f"bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice / chroma / halo{kid}"
+    lines = [columns, "", head, rule]
     for name, curve in zip(names, curves, strict=True):
         lines.append(f"| {name} | " + " | ".join(map(str, curve)) + " |")
     if len(curves) > 1:

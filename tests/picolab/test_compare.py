@@ -16,13 +16,13 @@ from picolab.compare import Point, at_bits
 from picolab.training.checkpoint import save_checkpoint, with_prefix
 
 # In any order.
-CURVE = [Point(0.4, 30, 0.1, 0.2, 1.0, 0.1, 0.5), Point(0.1, 26, 0.3, 0.4, 2.0, 0.3, 0.9)]
+CURVE = [Point(0.4, 30, 0.1, 0.2, 1, 0.1, 0.5, 0.6), Point(0.1, 26, 0.3, 0.4, 2, 0.3, 0.9, 1.2)]
 
 
 def test_a_curve_is_read_between_its_points() -> None:
     middle = at_bits(CURVE, 0.2)
     assert middle is not None
-    assert astuple(middle)[:-1] == pytest.approx((0.2, 28, 0.2, 0.3, 1.5, 0.2, 0.7))
+    assert astuple(middle)[:-1] == pytest.approx((0.2, 28, 0.2, 0.3, 1.5, 0.2, 0.7, 0.9))
     assert middle.kid is None
     assert at_bits(CURVE, 0.1) == CURVE[1]
 

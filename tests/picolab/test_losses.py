@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from picolab.losses.fidelity import (
     OPPONENT,
     chroma_loss,
+    halo_loss,
     lattice_loss,
     ms_ssim_loss,
     smooth_loss,
@@ -102,6 +103,18 @@ def test_lattice_sees_what_repeats_in_smooth_places_and_no_grain() -> None:
     assert value.item() == pytest.approx(pattern.abs().mean().item() * 7 / 16, rel=0.01)
     assert value > 4 * lattice_loss(x, x + grain)
     assert value > 100 * lattice_loss(x, x + elsewhere)
+
+
+def test_halo_is_what_is_wrong_on_plain_ground_beside_edges() -> None:
+    x = torch.full((1, 3, 68, 256), 0.3)
+    x[..., 128:] = torch.rand(1, 3, 68, 128, generator=torch.Generator().manual_seed(1))
+    beside, far, in_texture = torch.zeros(3, 256)
+    beside[112:128], far[32:48], in_texture[160:176] = 0.02, 0.02, 0.02
+    assert halo_loss(x, x).item() == 0
+    value = halo_loss(x, x + beside).item()
+    assert value == pytest.approx(0.02 * 16 / 256, rel=0.05)
+    assert halo_loss(x, x + far).item() < 0.001 * value  # variances are rounded
+    assert halo_loss(x, x + in_texture).item() < 0.01 * value
 
 
 def test_text_counts_inside_the_mask_only() -> None:

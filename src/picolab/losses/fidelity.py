@@ -13,7 +13,8 @@ TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 SMOOTH_SCALES = (8, 16, 32, 64)
 CHROMA_SCALES = (4, 8, 16, 32)
 BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
-SMOOTH_DEVIATION = 3 / 255  # of a square of 8x8 pixels in which half of an error is seen
+HALO = 8, 2  # side of the squares that have an edge, and how many squares around one it reaches
+SMOOTH_DEVIATION = 3 / 255  # of a square of pixels in which half of an error is seen
 # Brightness, and its difference from blue and red (BT.601), where eyes are keener on slow changes.
 OPPONENT = (
     (0.299, 0.587, 0.114),
@@ -78,13 +79,33 @@ def lattice_loss(x: Tensor, y: Tensor) -> Tensor:
     return pattern.abs().mean((1, 2, 3))
 
 
+def halo_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 where x is plain but not far from an edge: the noise that transforms spread from edges to
+    paper, sky and walls, which eyes see there and perceptual networks forgive.
+
+    A square of 4x4 pixels counts by how little varies in it and how much in the squares of 8x8
+    within 16 pixels. Sides must be at least 8 pixels; what is left of them by 8 is left out.
+    """
+    side, reach = HALO
+    height, width = (size // side * side for size in x.shape[2:])
+    x, y = x[:, :, :height, :width], y[:, :, :height, :width]
+    edges = F.max_pool2d(1 - plainness(x, side), 2 * reach + 1, stride=1, padding=reach)
+    weight = plainness(x, side // 2) * F.interpolate(edges, scale_factor=2)
+    error = F.avg_pool2d((x - y).abs().mean(1, keepdim=True), side // 2)
+    return (weight * error).mean((1, 2, 3))
+
+
 def smoothness(x: Tensor, side: int) -> Tensor:
     """How much an error would show in each square of `side` pixels, in [0, 1]: by the variance in
     it and in the eight around it, the largest. `[B, 1, H / side, W / side]`."""
+    return -F.max_pool2d(-plainness(x, side), 3, stride=1, padding=1)
+
+
+def plainness(x: Tensor, side: int) -> Tensor:
+    """The same, by the variance in the square alone."""
     mean = F.avg_pool2d(x, side)
     variance = (F.avg_pool2d(x * x, side) - mean**2).clamp_min(0).mean(1, keepdim=True)
-    worst = F.max_pool2d(variance, 3, stride=1, padding=1)
-    return SMOOTH_DEVIATION**2 / (SMOOTH_DEVIATION**2 + worst)
+    return SMOOTH_DEVIATION**2 / (SMOOTH_DEVIATION**2 + variance)
 
 
 def text_fidelity_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:

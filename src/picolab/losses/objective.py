@@ -16,6 +16,7 @@ from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import (
     BLOCK,
     chroma_loss,
+    halo_loss,
     lattice_loss,
     ms_ssim_loss,
     smooth_loss,
@@ -38,6 +39,7 @@ class LossWeights:
     smooth: float = 0.0
     lattice: float = 0.0
     chroma: float = 0.0
+    halo: float = 0.0
     text: float = 0.0
     gan: float = 0.0
     # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
@@ -117,6 +119,7 @@ class Objective(nn.Module):
             ("smooth", w.smooth, smooth_loss),
             ("lattice", w.lattice, lattice_loss),
             ("chroma", w.chroma, chroma_loss),
+            ("halo", w.halo, halo_loss),
             ("ms_ssim", w.ms_ssim, ms_ssim_loss),
         ):
             if weight:
