@@ -32,6 +32,8 @@ TINY = CodecConfig(
     knots=3,
     texture_channels_4=4,
     texture_blocks=1,
+    restoration_channels=4,
+    restoration_blocks=1,
     overlap=5,
 )
 

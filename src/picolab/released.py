@@ -74,7 +74,10 @@ def _fill(codec: Codec, values: dict[str, Tensor]) -> None:
     def conv(name: str) -> tuple[Tensor, Tensor]:
         return values[f"{name}.weight"].float(), values[f"{name}.bias"].float()
 
+    restored = any(name.startswith("synthesis.restoration.") for name in values)
     for name, module in codec.named_modules():
+        if name.startswith("synthesis.restoration.") and not restored:
+            continue  # up to small.v1 there was none; as it is built it adds nothing
         if isinstance(module, ConvScale | PatchConv):
             # What upsamples is folded to a convolution and a shuffle.
             module.unfold(*conv(f"{name}.0" if f"{name}.0.weight" in values else name))

@@ -47,7 +47,9 @@ def test_weak_contrast_and_few_squares_mean_nothing() -> None:
     chequers = (x + y) % 2
     assert two_toned_share((chequers * 47).astype(np.uint8)) == 0
     assert two_toned_share((chequers * 48).astype(np.uint8)) == 1
-    assert two_toned_share((chequers * 200 * (y < 16)).astype(np.uint8)) == 0  # of 16 squares
+    for squares, share in ((3, 0), (4, 1)):  # of 64
+        few = chequers * 200 * ((y < 8) & (x < 8 * squares))
+        assert two_toned_share(few.astype(np.uint8)) == share
     for shape in ((1, 1), (7, 200), (8, 8)):
         assert two_toned_share(np.zeros(shape, np.uint8)) == 0
 

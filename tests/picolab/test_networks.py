@@ -50,6 +50,7 @@ def test_every_parameter_learns() -> None:
 def test_overlap_reaches_into_neighbours_and_realism_moves_the_picture() -> None:
     codec = tiny_codec().eval()
     codec.synthesis.stem.scale_out.data.zero_()  # the shortcut alone
+    codec.synthesis.restoration = None
     level, realism = torch.tensor([0.5]), torch.zeros(1)
     y_hat = torch.zeros(1, TINY.y_channels, 3, 3)
     low, high = y_hat.clone(), y_hat.clone()
@@ -67,8 +68,28 @@ def test_overlap_reaches_into_neighbours_and_realism_moves_the_picture() -> None
     assert (a - b).abs().max() > 1e-3
 
 
+def test_restoration_sees_across_blocks_and_is_weaker_at_high_levels() -> None:
+    codec = Codec(TINY).eval()
+    restoration = codec.synthesis.restoration
+    assert restoration is not None
+    picture, none = torch.rand(1, 3, 64, 64) - 0.5, torch.zeros(1)
+    low, high = torch.tensor([0.0]), torch.tensor([1.0])
+    other = picture.clone()
+    other[:, :, :, 32:] = 0
+    with torch.no_grad():
+        assert not restoration(picture, low, high).any()  # until it has learned
+        restoration.head.weight += 0.1
+        before = restoration(picture, low, none)
+        changed = (restoration(other, low, none) - before)[:, :, :, :32].abs()
+        weak, realistic = restoration(picture, high, none), restoration(picture, low, high)
+    assert changed[..., 30:].max() > 0 and not changed[..., :24].any()
+    torch.testing.assert_close(weak, before * (TINY.lambda_min / TINY.lambda_max) ** 0.5)
+    torch.testing.assert_close(realistic, 2 * before)  # alike parts of the head
+
+
 def test_an_amplified_texture_is_that_much_more_realism() -> None:
     codec = tiny_codec().eval()
+    codec.synthesis.restoration = None
     y_hat, level = torch.randn(1, TINY.y_channels, 2, 2), torch.tensor([0.5])
     with torch.no_grad():
         before = codec.synthesis(y_hat, level, torch.tensor([1.0]))
@@ -176,7 +197,7 @@ def test_principal_components_give_a_transform_codec() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "encoder", "decoder"), [("small", (4, 16), (4, 12)), ("base", (16, 60), (33, 48))]
+    ("name", "encoder", "decoder"), [("small", (4, 16), (4, 14)), ("base", (16, 60), (33, 48))]
 )
 def test_released_configurations_keep_their_budgets(
     name: str, encoder: tuple[int, int], decoder: tuple[int, int]

@@ -16,10 +16,10 @@ from picocodec.format.container import LEVEL_STEPS
 Bytes = NDArray[np.uint8]
 
 # In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
-# of that from the darkest or the brightest, from which on a tile may have letters; and how many
-# such squares it must have for this to mean anything.
+# of that from the darkest or the brightest, from which on a tile may have letters; and the part
+# of its squares that must be such: with fewer AV1 gained nothing in training tiles.
 TWO_TONED_SHARE = 0.55
-SQUARE, CONTRAST, LEAST_SQUARES = 8, 48, 20
+SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 
 # libavif's quality at level 0, and what comes on top by the level, 0 to 1, and by its square: AV1
 # takes about the learned coding's bytes there for such tiles.
@@ -44,7 +44,7 @@ def two_toned_share(brightness: Bytes) -> float:
     squares = squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
     low, high = squares.min((2, 3)), squares.max((2, 3))
     strong = high - low >= CONTRAST
-    if np.count_nonzero(strong) < LEAST_SQUARES:
+    if np.count_nonzero(strong) < max(1, LEAST_STRONG * strong.size):
         return 0.0
     squares, low, high = squares[strong], low[strong, None, None], high[strong, None, None]
     margin = (high - low) // 5

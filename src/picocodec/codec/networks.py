@@ -39,7 +39,7 @@ from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
 from picocodec.format.tables import SCALE_COUNT, check_integers
 
-DEFAULT_MODEL = "small.v1"
+DEFAULT_MODEL = "small.v2"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 DEVICE_VARIABLE = "PICOCODEC_DEVICE"  # where networks run; the scale decoder stays on the CPU
 PROVIDERS: dict[str, list[Any]] = {

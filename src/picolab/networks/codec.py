@@ -259,6 +259,29 @@ class Texture(nn.Module):
         return self.head(self.up4(h)) * strength[:, :, None, None]
 
 
+class Restoration(nn.Module):
+    """What takes noise around edges and the borders of blocks off a decoded picture: a residual,
+    worked out at half its size, since that is what the networks behind y are too coarse for.
+
+    Its strength follows the level as the texture network's does. What is noise to those who want
+    the closest pixels is texture to others: what comes on top with realism is its own.
+    """
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        c = cfg.restoration_channels
+        down, up = RESAMPLING[cfg.resampling]
+        self.stem = down(3, c)
+        self.chain = Chain(c, cfg.restoration_blocks, cfg.e, cfg.f, cfg.knots)
+        self.head = up(2 * c, 3, gain=0.0)
+        self.strength = Gains(1, cfg.knots)
+
+    def forward(self, picture: Tensor, level: Tensor, realism: Tensor) -> Tensor:
+        h = self.chain(self.stem(picture), level)
+        h = torch.cat([h, h * realism[:, None, None, None]], dim=1)
+        return self.head(h) * self.strength(level)[:, :, None, None]
+
+
 class Synthesis(nn.Module):
     """y_hat to the picture, not clamped.
 
@@ -295,6 +318,7 @@ class Synthesis(nn.Module):
             self.overlap = nn.Conv2d(cfg.overlap, 3 * PATCH**2, 3, padding=1, bias=False)
             nn.init.zeros_(self.overlap.weight)
         self.texture = Texture(cfg) if cfg.texture_blocks else None
+        self.restoration = Restoration(cfg) if cfg.restoration_blocks else None
 
     def forward(self, y_hat: Tensor, level: Tensor, realism: Tensor) -> Tensor:
         y_hat = y_hat * self.gain(level)[:, :, None, None]
@@ -308,6 +332,8 @@ class Synthesis(nn.Module):
             x = x + F.pixel_shuffle(blocks, PATCH)
         if self.texture is not None:
             x = x + self.texture(x, features, level, realism)
+        if self.restoration is not None:
+            x = x + self.restoration(x, level, realism)
         return x + 0.5
 
     def fold(self) -> nn.Module:
@@ -344,6 +370,8 @@ class Codec(nn.Module):
         gains = [(self.analysis.gain, 1.0), (self.synthesis.gain, -1.0)]
         if self.synthesis.texture is not None:
             gains.append((self.synthesis.texture.strength, -1.0))
+        if self.synthesis.restoration is not None:
+            gains.append((self.synthesis.restoration.strength, -1.0))
         for gain, sign in gains:
             lambdas = self.slope(torch.linspace(0, 1, cfg.knots))
             log_gain = 0.5 * torch.log(lambdas / STEP_SQUARED_TIMES_LAMBDA)

@@ -53,6 +53,8 @@ class CodecConfig:
     shortcut: bool = True
     texture_channels_4: int = 20  # of the texture network, which follows realism ...
     texture_blocks: int = 0  # ... at 1/8, as wide as the decoder there; 0: no dial
+    restoration_channels: int = 16  # of the restoration network, ...
+    restoration_blocks: int = 0  # ... at 1/2; 0: none
     overlap: int = 0  # channels of y whose part of the shortcut overlaps the blocks around
     context: str = "grid"
     quantisation_width: bool = True  # learned; otherwise 1 everywhere
