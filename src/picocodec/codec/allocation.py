@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from picocodec.codec.av1_photos import has_letters
 from picocodec.codec.graphics import is_flat
-from picocodec.codec.lettering import has_letters
 
 # In thousandths of the level: for each halving of the gradient, and at most, either way.
 FOR_EACH_BIT = 50

@@ -39,7 +39,7 @@ def is_available() -> bool:
     return bool(features.check("avif"))
 
 
-def encode_av1(pixels: Bytes, quality: int, threads: int = 1) -> bytes | None:
+def encode_av1(pixels: Bytes, quality: int, threads: int = 1, speed: int = SPEED) -> bytes | None:
     """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100; None where Pillow, or the
     plug-in that took its place, makes none that `check_stream` lets pass."""
     from PIL import AvifImagePlugin  # noqa: F401  # registers itself
@@ -51,7 +51,7 @@ def encode_av1(pixels: Bytes, quality: int, threads: int = 1) -> bytes | None:
             "AVIF",
             codec="aom",
             quality=quality,
-            speed=SPEED,
+            speed=speed,
             subsampling="4:4:4",
             autotiling=False,
             max_threads=max(2, threads),  # from two on, libaom's bytes are the same

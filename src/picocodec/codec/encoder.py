@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
+from picocodec.codec.av1_photos import encode_av1_photo, is_worth_a_try
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.drawings import CodedTile, Drawings
-from picocodec.codec.lettering import encode_lettered
 from picocodec.codec.metadata import chunks_of
 from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
 from picocodec.codec.pipeline import in_order, share
@@ -78,18 +78,31 @@ def _encoder(
                 decode = partial(decode_tile, networks, tile, level)
                 if drawing := drawings.alone(tile, learned, decode):
                     return drawing
-            photo = _photo(networks, picture.rgb, tile, level + offset)
-            if not (look.lettered and av1.is_available()):
+            return best_photo(tile, look, _photo(networks, picture.rgb, tile, level + offset))
+
+        def best_photo(tile: Tile, look: Look, photo: CodedTile) -> CodedTile:
+            if not (is_worth_a_try(look.lettered, level) and av1.is_available()):
                 return photo
             pixels = tiles.with_margin(picture.rgb, tile)
             decode = partial(decode_tile, networks, tile, photo.level)
-            stream = encode_lettered(pixels, photo.level, photo.data, decode, threads_of_each)
+            stream = encode_av1_photo(pixels, photo.level, photo.data, decode, threads_of_each)
             return CodedTile(container.MODE_AV1_PHOTO, level, stream) if stream else photo
+
+        def settle_last_row() -> None:
+            """Decide on the drawings in the last row of blocks; those that stay learned are photos
+            with plain areas."""
+            drawings.settle_last_blocks(coded, layout)
+            row = range((len(coded) - 1) // row_of_blocks * row_of_blocks, len(coded))
+            learned = [i for i in row if coded[i].mode == container.MODE_LEARNED]
+            flat = [i for i in learned if coded[i].price is not None]
+            tried = in_order(lambda i: best_photo(layout[i], looks[i], coded[i]), flat, workers)
+            for i, tile in zip(flat, tried, strict=True):
+                coded[i] = tile
 
         for tile in in_order(task, places, workers):
             coded.append(tile)
             if len(coded) % row_of_blocks == 0 or len(coded) == len(layout):
-                drawings.settle_last_blocks(coded, layout)
+                settle_last_row()
             if progress:
                 progress(len(coded), len(layout))
         modes = [(tile.mode, tile.level) for tile in coded]

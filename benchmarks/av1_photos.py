@@ -1,9 +1,9 @@
 """What AV1 does better than the networks, and whether the encoder can tell, on training tiles.
 
-    python benchmarks/lettering.py $PICOLAB_TRAIN --tiles 50 [--untried]
+    python benchmarks/av1_photos.py $PICOLAB_TRAIN --tiles 50 [--untried]
 
 Tiles that the encoder would try as AV1 photos (or those that it would not), screens left out, at
-each level: by how much AV1's `picocodec.codec.lettering.price` is lower, in decibels, and what
+each level: by how much AV1's `picocodec.codec.av1_photos.price` is lower, in decibels, and what
 LPIPS (AlexNet) and DISTS say of AV1 at the bytes that it takes, in parts of what the networks would
 have there.
 """
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.codec import av1, tiles
+from picocodec.codec.av1_photos import has_letters, price, quality_at
 from picocodec.codec.encoder import decode_tile, encode_tile
 from picocodec.codec.graphics import has_hard_steps, is_flat
-from picocodec.codec.lettering import has_letters, price, quality_at
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.format.container import TILE
@@ -88,7 +88,7 @@ def compared(pixels: Bytes, level: int, distances: list[Perceptual]) -> list[flo
     for distance in distances:
         ours, finer = (distance(pixels, picture) for picture in seen)
         parts.append(distance(pixels, shown) / (ours * (finer / ours) ** more))
-    ratio = price(pixels, shown, stream) / price(pixels, seen[0], coded[0])
+    ratio = price(pixels, shown, stream, level) / price(pixels, seen[0], coded[0], level)
     return [-10 * math.log10(max(ratio, 1e-9)), *parts]
 
 

@@ -1,4 +1,4 @@
-"""Photographed text as AV1: where it is tried, where it is taken, how it meets its neighbours."""
+"""Tiles of photos as AV1: where it is tried, where it is taken, how it meets its neighbours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from tiny import photo, sign
 import picocodec
 from picocodec.codec import av1, tiles
 from picocodec.codec.av1 import decode_av1, encode_av1
+from picocodec.codec.av1_photos import (
+    QUICK_SPEED,
+    encode_av1_photo,
+    has_letters,
+    is_worth_a_try,
+    most_bytes,
+    quality_at,
+    two_toned_share,
+)
 from picocodec.codec.encoder import encode_tile
-from picocodec.codec.lettering import encode_lettered, has_letters, quality_at, two_toned_share
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.errors import CorruptTile
@@ -57,7 +65,7 @@ def test_weak_contrast_and_few_squares_mean_nothing() -> None:
 def test_quality_rises_with_the_level_and_stays_below_what_is_nearly_lossless() -> None:
     qualities = [quality_at(level) for level in range(0, 1001, 25)]
     assert qualities == sorted(set(qualities))
-    assert 10 <= qualities[0] and qualities[-1] <= 90
+    assert 10 <= qualities[0] and qualities[-1] == 92
 
 
 def test_letters_are_told_from_photos() -> None:
@@ -67,7 +75,7 @@ def test_letters_are_told_from_photos() -> None:
 
 def taken(pixels: Bytes, level: int, size: int, decoded: Bytes) -> bytes | None:
     """The AV1 stream of a tile that networks make `decoded` of in so many bytes, if it is taken."""
-    return encode_lettered(pixels, level, bytes(size), lambda _: decoded, 1)
+    return encode_av1_photo(pixels, level, bytes(size), lambda _: decoded, 1)
 
 
 @needs_av1
@@ -83,6 +91,46 @@ def test_what_is_better_and_not_much_larger_is_taken() -> None:
     assert taken(pixels, 500, len(stream), inner) is None
     larger = taken(pixels, 800, 4 * len(stream), noisy)
     assert larger is not None and len(larger) > len(stream)
+
+
+@needs_av1
+def test_a_quick_try_that_is_far_off_spares_the_careful_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speeds: list[int] = []
+
+    def counted(pixels: Bytes, quality: int, threads: int, speed: int) -> bytes | None:
+        speeds.append(speed)
+        return encode_av1(pixels, quality, threads, speed)
+
+    monkeypatch.setattr(av1, "encode_av1", counted)
+    pixels = sign(100, 120)
+    inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    assert taken(pixels, 500, 4000, inner) is None
+    assert speeds == [QUICK_SPEED]
+    assert taken(pixels, 500, 4000, 255 - inner) is not None
+    assert speeds == [QUICK_SPEED, QUICK_SPEED, av1.SPEED]
+
+
+@needs_av1
+def test_at_high_qualities_it_keeps_what_the_latent_does_not() -> None:
+    rng = np.random.default_rng(0)
+    grainy = (photo(96, 96) + rng.normal(0, 6, (96, 96, 1))).clip(0, 255).astype(np.uint8)
+    assert modes(picocodec.encode(grainy, 50)) == [container.MODE_LEARNED]
+    data = picocodec.encode(grainy, 100)
+    assert modes(data) == [container.MODE_AV1_PHOTO]
+    shown = picocodec.decode(data)
+    learned = picocodec.encode(grainy, 69)
+    assert modes(learned) == [container.MODE_LEARNED]
+    assert error(shown, grainy) < 0.3 * error(picocodec.decode(learned), grainy)
+
+
+def test_every_tile_is_tried_at_high_qualities_and_may_take_more_bytes_at_the_highest() -> None:
+    assert is_worth_a_try(True, 0) and not is_worth_a_try(False, 690)
+    assert is_worth_a_try(False, 700)
+    assert [most_bytes(level) for level in (0, 700, 850, 1000)] == pytest.approx(
+        [1.5, 1.5, 2.25, 3]
+    )
 
 
 @needs_av1
