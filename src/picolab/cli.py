@@ -27,6 +27,12 @@ def main(argv: list[str] | None = None) -> int:
     prepare.add_argument("-o", "--output", type=Path, required=True, help="a tar of masks")
     prepare.set_defaults(run=_prepare)
 
+    cut = commands.add_parser("cut", help="training tiles out of photos, at their full size")
+    cut.add_argument("photos", nargs="+", type=Path)
+    cut.add_argument("-o", "--output", type=Path, required=True, help="folder")
+    cut.add_argument("--most", type=int, default=10, help="tiles of each photo (%(default)s)")
+    cut.set_defaults(run=_cut)
+
     train = commands.add_parser("train", help="run or resume a training recipe")
     train.add_argument("recipe", type=Path)
     train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
@@ -166,6 +172,13 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, PicoError) as error:
         print(f"picolab: {error}", file=sys.stderr)
         return 1
+
+
+def _cut(args: argparse.Namespace) -> int:
+    from picolab.data.cut import cut_photos
+
+    print(f"{args.output}: {cut_photos(args.photos, args.output, args.most)} tiles")
+    return 0
 
 
 def _prepare(args: argparse.Namespace) -> int:

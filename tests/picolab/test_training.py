@@ -84,7 +84,7 @@ STAGE_2 = LossWeights(tiling=1.0, ms_ssim=0.1, text=1.0, gan=0.1, gan_start=2, g
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     recipe: Recipe, tmp_path: Path, losses: LossWeights, masks: Path
 ) -> None:
-    recipe = replace(recipe, losses=losses, masks=str(masks))
+    recipe = replace(recipe, losses=losses, masks=str(masks), zoom=1.5, grain=4.0)
     whole = train(recipe, options(tmp_path / "whole"))
     for _ in range(recipe.steps):  # stopped after every single step
         parts = train(recipe, options(tmp_path / "parts", max_minutes=0))

@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from picolab.data.images import TileSet, load_tiles, principal_components
+from picolab.data.variety import vary
 from picolab.losses.objective import Objective, draw_realism
 from picolab.networks.codec import PATCH, Codec, Coded, draw_levels
 from picolab.training.adversary import Adversary
@@ -267,6 +268,7 @@ class _Run:
         device, losses = self.options.device, self.recipe.losses
         batch = max(phase.batch // self.world, 1)
         x, mask = self.tiles.masked_crops(batch, phase.crop, self.generator)
+        x, mask = vary(x, mask, self.recipe.zoom, self.recipe.grain, self.generator)
         level = draw_levels(batch, self.generator).to(device)
         realism = draw_realism(batch, losses, self.generator).to(device)
         place = torch.rand(2, generator=self.generator)

@@ -45,6 +45,8 @@ class Recipe:
     warmup: int = 200
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.999
+    zoom: float = 1.0  # crops are enlarged by up to this (`picolab.data.variety`)
+    grain: float = 0.0  # noise is added to them of a deviation up to this, in steps of 255
     skip_below: int = 0  # scale indices under this are not coded; 0 while scales still settle
     validate_every: int = 1000
     save_minutes: float = 5.0
@@ -54,6 +56,10 @@ class Recipe:
             raise ValueError("recipe: losses.text needs masks, made by `picolab prepare`")
         if self.optimiser not in ("soap", "adamw"):
             raise ValueError(f"recipe: optimiser = {self.optimiser!r} is neither soap nor adamw")
+        if not (1 <= self.zoom <= 8 and 0 <= self.grain <= 64):
+            raise ValueError(
+                f"recipe: zoom = {self.zoom} must be from 1 to 8, grain = {self.grain} from 0 to 64"
+            )
 
     @property
     def steps(self) -> int:
