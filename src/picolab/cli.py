@@ -103,6 +103,9 @@ def main(argv: list[str] | None = None) -> int:
         "--kid", action="store_true", help="KID of patches, too: of all tiles (--tiles 40), not few"
     )
     compare.add_argument("--data", nargs="+", default=["$PICOLAB_TRAIN"], help="(%(default)s)")
+    compare.add_argument(
+        "--unseen", action="store_true", help="all of the data, since nothing of it is trained on"
+    )
     compare.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
     compare.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
     compare.set_defaults(run=_compare)
@@ -287,8 +290,7 @@ def _compare(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     config = read_config(args.config)
     folders = [expand_source(source, "--data") for source in args.data]
-    held_out = load_tiles(folders, validation=True)
-    tiles = choose_tiles(held_out, args.tiles)
+    tiles = choose_tiles(load_tiles(folders, None if args.unseen else True), args.tiles)
     try:
         features = Lite0() if args.kid else None
     except Missing as reason:
@@ -297,7 +299,8 @@ def _compare(args: argparse.Namespace) -> int:
         measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16, features)
         for path in args.checkpoints
     ]
-    print(f"{len(tiles)} held-out tiles, realism {args.realism:g}, ", end="")
+    kind = "unseen" if args.unseen else "held-out"
+    print(f"{len(tiles)} {kind} tiles, realism {args.realism:g}, ", end="")
     print(comparison([str(path) for path in args.checkpoints], curves, args.levels))
     return 0
 

@@ -74,3 +74,21 @@ def test_checkpoints_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert all(a != b for a, b in zip(first[level][1:], other[level][1:], strict=True))
         assert at_bits_of_first[level] == other[level]
     assert float(first[0][0]) < float(first[1][0])
+
+
+def test_pictures_that_nothing_was_trained_on_are_all_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(compare, "LPIPS", _Distance)
+    monkeypatch.setattr(compare, "DISTS", _Distance)
+    monkeypatch.setattr("picolab.networks.config.read_config", lambda path: TINY)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        Image.fromarray(photo(256, 320, seed=number)).save(pictures / f"{number}.png")
+    save_checkpoint(tmp_path / "one", with_prefix("ema", tiny_codec().state_dict()), {})
+    command = ["compare", "tiny.toml", str(tmp_path / "one"), "--data", str(pictures)]
+    assert cli.main([*command, "--levels", "0.5"]) == 1  # none of these is held out
+    assert "no pictures" in capsys.readouterr().err
+    assert cli.main([*command, "--levels", "0.5", "--unseen"]) == 0
+    assert "3 unseen tiles" in capsys.readouterr().out

@@ -81,14 +81,14 @@ class TileSet:
 
 
 def load_tiles(
-    sources: Iterable[str | Path], validation: bool = False, masks: str | Path | None = None
+    sources: Iterable[str | Path], validation: bool | None = False, masks: str | Path | None = None
 ) -> TileSet:
     """Read every picture of the sources, each a folder of images or of tars of images.
 
     A `manifest.csv` in a folder gives the category of its files, by which they are weighted;
     others count as natural. One original in 32, chosen by the hash of its name up to the last
-    "-", is held out for validation and never trained on. `masks` is a tar of text masks, made by
-    `picolab prepare`; a picture that it does not name has no text.
+    "-", is held out for validation and never trained on; `validation` None reads all. `masks` is
+    a tar of text masks, made by `picolab prepare`; a picture that it does not name has no text.
     """
     known_masks = read_masks(Path(masks)) if masks else {}
     tiles: list[Tensor] = []
@@ -101,7 +101,7 @@ def load_tiles(
             raise FileNotFoundError(f"training data: no folder {folder}")
         known = _categories(folder / "manifest.csv")
         for name, data in _files(folder):
-            if _held_out(name) != validation:
+            if validation is not None and _held_out(name) != validation:
                 continue
             with Image.open(io.BytesIO(data)) as image:
                 pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
