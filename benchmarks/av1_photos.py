@@ -24,7 +24,7 @@ from picocodec.codec.encoder import decode_tile, encode_tile
 from picocodec.codec.graphics import has_hard_steps, is_flat
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
 from picocodec.codec.tiles import MARGIN, Tile
-from picocodec.format.container import TILE
+from picocodec.format.container import LEVEL_STEPS, TILE
 from picolab.data.images import load_tiles
 from picolab.evaluation.metrics.perceptual import Perceptual
 
@@ -78,16 +78,14 @@ def compared(pixels: Bytes, level: int, distances: list[Perceptual]) -> list[flo
     assert stream is not None
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
     shown = av1.decode_av1(stream, tile.grown(MARGIN))[inner]
-    coded = [encode_tile(model, pixels, tile, at) for at in (level, level + STEP)]
-    seen = [
-        decode_tile(model, tile, at, data)
-        for at, data in zip((level, level + STEP), coded, strict=True)
-    ]
+    levels = level, level + (STEP if level + STEP <= LEVEL_STEPS else -STEP)
+    coded = [encode_tile(model, pixels, tile, at) for at in levels]
+    seen = [decode_tile(model, tile, at, data) for at, data in zip(levels, coded, strict=True)]
     more = math.log(len(stream) / len(coded[0])) / math.log(len(coded[1]) / len(coded[0]))
     parts = []
     for distance in distances:
-        ours, finer = (distance(pixels, picture) for picture in seen)
-        parts.append(distance(pixels, shown) / (ours * (finer / ours) ** more))
+        ours, other = (distance(pixels, picture) for picture in seen)
+        parts.append(distance(pixels, shown) / (ours * (other / ours) ** more))
     ratio = price(pixels, shown, stream, level) / price(pixels, seen[0], coded[0], level)
     return [-10 * math.log10(max(ratio, 1e-9)), *parts]
 

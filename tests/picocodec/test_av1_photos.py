@@ -73,9 +73,11 @@ def test_letters_are_told_from_photos() -> None:
     assert not has_letters(photo(150, 300)[:, :, 1])
 
 
-def taken(pixels: Bytes, level: int, size: int, decoded: Bytes) -> bytes | None:
+def taken(
+    pixels: Bytes, level: int, size: int, decoded: Bytes, has_letters: bool = True
+) -> bytes | None:
     """The AV1 stream of a tile that networks make `decoded` of in so many bytes, if it is taken."""
-    return encode_av1_photo(pixels, level, bytes(size), lambda _: decoded, 1)
+    return encode_av1_photo(pixels, level, has_letters, bytes(size), lambda _: decoded, 1)
 
 
 @needs_av1
@@ -144,6 +146,7 @@ def test_equal_errors_are_not_enough() -> None:
     for factor, is_taken in ((1.2, False), (1.35, True)):  # of the deviation: squared 1.44, 1.82
         decoded = (inner + factor * (shown - inner)).round().clip(0, 255).astype(np.uint8)
         assert (taken(pixels, 300, len(stream), decoded) is not None) == is_taken
+        assert taken(pixels, 300, len(stream), decoded, has_letters=False) is None
 
 
 @needs_av1

@@ -85,7 +85,9 @@ def _encoder(
                 return photo
             pixels = tiles.with_margin(picture.rgb, tile)
             decode = partial(decode_tile, networks, tile, photo.level)
-            stream = encode_av1_photo(pixels, photo.level, photo.data, decode, threads_of_each)
+            stream = encode_av1_photo(
+                pixels, photo.level, look.lettered, photo.data, decode, threads_of_each
+            )
             return CodedTile(container.MODE_AV1_PHOTO, level, stream) if stream else photo
 
         def settle_last_row() -> None:
