@@ -27,6 +27,10 @@ Progress = Callable[[int, int], None]
 # Far beyond any symbol that a picture causes, and what an escape can hold with ease.
 SYMBOL_LIMIT = 1 << 18
 
+# AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
+# size has it for letters only.
+LEAST_TILES_TO_FILL = 9
+
 
 def encode_picture(
     picture: Picture,
@@ -49,13 +53,20 @@ def encode_to_size(
     """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
     `TargetTooSmall`."""
     height, width = picture.rgb.shape[:2]
-    return fill(_encoder(picture, model, threads, progress), size, width * height)
+    letters_only = len(tiles.layout(width, height)) < LEAST_TILES_TO_FILL
+    encode = _encoder(picture, model, threads, progress, letters_only)
+    return fill(encode, size, width * height)
 
 
 def _encoder(
-    picture: Picture, model: str, threads: int, progress: Progress | None
+    picture: Picture,
+    model: str,
+    threads: int,
+    progress: Progress | None,
+    letters_only: bool = False,
 ) -> Callable[[int], bytes]:
-    """What makes a picture's file from a level."""
+    """What makes a picture's file from a level; with `letters_only` it tries no other tiles of
+    photos as AV1."""
     height, width = picture.rgb.shape[:2]
     layout = tiles.layout(width, height)
     row_of_blocks = container.tiles_along(width) * container.BLOCK
@@ -81,7 +92,8 @@ def _encoder(
             return best_photo(tile, look, _photo(networks, picture.rgb, tile, level + offset))
 
         def best_photo(tile: Tile, look: Look, photo: CodedTile) -> CodedTile:
-            if not (is_worth_a_try(look.lettered, level) and av1.is_available()):
+            worth = look.lettered if letters_only else is_worth_a_try(look.lettered, level)
+            if not (worth and av1.is_available()):
                 return photo
             pixels = tiles.with_margin(picture.rgb, tile)
             decode = partial(decode_tile, networks, tile, photo.level)
