@@ -36,7 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     train = commands.add_parser("train", help="run or resume a training recipe")
     train.add_argument("recipe", type=Path)
     train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
-    train.add_argument("--max-minutes", type=float, default=float("inf"))
+    train.add_argument(
+        "--max-minutes", type=float, default=float("inf"), help="stop at a checkpoint then"
+    )
+    train.add_argument(
+        "--fit-minutes",
+        type=float,
+        metavar="N",
+        help="make the recipe longer or shorter, at the pace of its first steps, to take so long",
+    )
     _add_options(train)
     train.set_defaults(run=_train)
 
@@ -226,7 +234,7 @@ def _train(args: argparse.Namespace) -> int:
 
     recipe = read_recipe(args.recipe)
     options = _options(args, args.output or Path("runs") / recipe.name)
-    options.max_minutes = args.max_minutes
+    options.max_minutes, options.fit_minutes = args.max_minutes, args.fit_minutes
     run_recipe(recipe, options)
     return 0
 

@@ -17,7 +17,7 @@ from tiny import TINY, photo
 from picolab.data.images import load_tiles, principal_components, write_masks
 from picolab.losses.objective import LossWeights
 from picolab.training.checkpoint import load_checkpoint, save_checkpoint
-from picolab.training.loop import Options, phase_at, train
+from picolab.training.loop import PACE_KNOWN, Options, phase_at, train
 from picolab.training.recipe import Recipe, read_recipe
 
 RECIPE = """
@@ -156,6 +156,25 @@ def test_the_adversary_comes_in_when_the_recipe_says(recipe: Recipe, tmp_path: P
     assert moments and all(m.any() for m in moments)
     steps = {v.item() for k, v in tensors.items() if k.startswith("adversary.") and "step" in k}
     assert steps == {recipe.steps - 6}  # its weight is above zero from the step after gan_start
+
+
+def test_a_recipe_is_cut_to_fit_its_minutes(recipe: Recipe, tmp_path: Path) -> None:
+    long = recipe.lengthened(10)
+    run = options(tmp_path / "run", fit_minutes=1e-6)
+    train(long, run)
+    _, values = load_checkpoint(tmp_path / "run" / "checkpoint")
+    # There is no time left when its pace is known.
+    assert long.lengthened(values["factor"]).steps <= PACE_KNOWN == values["step"] < long.steps
+    # It keeps that length: what goes on finds nothing left to do.
+    train(long, options(tmp_path / "run"))
+    assert load_checkpoint(tmp_path / "run" / "checkpoint")[1]["step"] == values["step"]
+
+
+def test_a_longer_recipe_has_longer_phases_and_a_later_adversary(recipe: Recipe) -> None:
+    half = replace(recipe, losses=STAGE_2, masks="masks.tar").lengthened(0.5)
+    assert [phase.steps for phase in half.phases] == [2, 2]
+    assert (half.losses.gan_start, half.losses.gan_ramp) == (1, 2)
+    assert half.pixels == recipe.pixels / 2
 
 
 def test_only_what_the_recipe_names_learns(recipe: Recipe, tmp_path: Path) -> None:

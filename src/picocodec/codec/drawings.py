@@ -128,12 +128,16 @@ class Drawings:
         best = screen
         if drawn and (not screen or screen[1] >= to_beat([_size(drawn)], self.level)):
             best = drawn
-        if best and best[1] <= math.fsum(map(_hoped_price, together)):
+        # What is hoped for depends on quality. Where all is kept exactly, sizes must not.
+        hoped = math.fsum(map(_hoped_price, together)) if self.level < EXACT_LEVEL else 0.0
+        if best and best[1] <= hoped:
             return self._joined(members, best, is_drawn=best is drawn)
 
         if len(members) > 1:
-            redrawn = in_order(lambda item: self._drawn_alone(*item), members.items(), self.workers)
-            together = list(redrawn)
+            # What the block may take in one piece, its tiles may share as they like.
+            most = len(drawn[0]) if drawn else 0
+            apart = [(tile, replace(m, most=max(m.most, most))) for tile, m in members.items()]
+            together = list(in_order(lambda item: self._drawn_alone(*item), apart, self.workers))
             if drawn and drawn[1] >= _price(together):
                 drawn = None
         kept = [_size(drawn)] if drawn else [(_price([t]), len(t.data)) for t in together]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -47,10 +48,15 @@ LEVEL_BALANCE = 0.4
 PERCEPTUAL = {"lpips", "lpips_alex", "dists"}
 VALIDATION_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
+# The steps after which a run that must fit a time knows its pace, and the last of these that tell:
+# the first ones compile and warm up. And the part of the time that steps may take.
+PACE_KNOWN, PACE_FROM = 20, 10
+SHARE_OF_STEPS = 0.95
+
 
 @dataclass
 class Options:
-    """How to run a recipe on this machine; nothing here changes what is learned."""
+    """How to run a recipe on this machine."""
 
     folder: Path
     device: torch.device
@@ -58,6 +64,7 @@ class Options:
     compile: bool = False
     dry_run: bool = False
     max_minutes: float = math.inf
+    fit_minutes: float | None = None  # lengthens or shortens the recipe to take so long, start included
 
 
 def train(
@@ -69,7 +76,7 @@ def train(
     Checkpoints go to `folder/checkpoint`, TensorBoard's events to `folder/events`. With
     `dry_run` a few steps of each phase exercise every part, and nothing is kept.
     """
-    run = _Run(recipe, options, pictures or read_pictures(recipe.data, recipe.masks))
+    run = Run(recipe, options, pictures or read_pictures(recipe.data, recipe.masks))
     if not options.dry_run:
         run.resume_or_start()
     # A run that is told to stop ends at a checkpoint.
@@ -87,7 +94,7 @@ def read_pictures(data: Sequence[str], masks: str | None = None) -> tuple[TileSe
     return load_tiles(data, False, masks), load_tiles(data, True, masks)
 
 
-class _Run:
+class Run:
     def __init__(self, recipe: Recipe, options: Options, pictures: tuple[TileSet, TileSet]) -> None:
         self.recipe, self.options = recipe, options
         self.rank = dist.get_rank() if dist.is_initialized() else 0
@@ -128,6 +135,8 @@ class _Run:
                 options.bf16,
             )
         self.step = 0
+        self.factor = 1.0  # of the recipe's length, to fit a time
+        self.started = time.monotonic()
         # Of this process; earlier parts of a resumed run are taken off the beginning.
         self.began = time.process_time()
         self.asked_to_stop: list[int] = []
@@ -164,6 +173,7 @@ class _Run:
             values = {
                 "recipe": self.recipe.name,
                 "step": self.step,
+                "factor": self.factor,
                 "world": self.world,
                 "slopes": self.codec.slopes,
                 "cpu_seconds": time.process_time() - self.began,
@@ -190,6 +200,8 @@ class _Run:
         if self.adversary:
             self.adversary.load(tensors)
         self.step = values["step"]
+        self.factor = values.get("factor", 1.0)
+        self.recipe = self.recipe.lengthened(self.factor)
         self.began -= values.get("cpu_seconds", 0.0)
         random = without_prefix(f"random.{self.rank}", tensors)
         if values["world"] == self.world:
@@ -203,23 +215,29 @@ class _Run:
     # -- work -------------------------------------------------------------------------------
 
     def go(self) -> dict[str, float]:
-        options, recipe = self.options, self.recipe
+        options = self.options
         writer = None
         if self.rank == 0 and not options.dry_run:
             from torch.utils.tensorboard import SummaryWriter
 
             writer = SummaryWriter(str(options.folder / "events"))
-        start = saved = time.monotonic()
-        total = 3 * len(recipe.phases) if options.dry_run else recipe.steps
-        bar = tqdm(total=total, initial=self.step, disable=self.rank > 0, mininterval=5)
-        figures = self.validate(writer) if self.step >= total else {}
-        while self.step < total:
+        start = saved = before = time.monotonic()
+        paces: list[float] = []
+        bar = tqdm(total=self.total, initial=self.step, disable=self.rank > 0, mininterval=5)
+        figures = self.validate(writer) if self.step >= self.total else {}
+        while self.step < self.total:
             at = self.step if not options.dry_run else self._dry_step()
-            measured = self.train_step(at, *phase_at(recipe, at))
+            measured = self.train_step(at, *phase_at(self.recipe, at))
             self.step += 1
+            paces.append(time.monotonic() - before)
+            before += paces[-1]
+            if options.fit_minutes and self.step == PACE_KNOWN == len(paces):
+                self._fit(options.fit_minutes, statistics.median(paces[PACE_FROM:]))
+                bar.reset(self.total)
+                bar.update(self.step - 1)
             bar.update()
             minutes = (time.monotonic() - start) / 60
-            last = self.step == total or self._any(
+            last = self.step >= self.total or self._any(
                 minutes > options.max_minutes or bool(self.asked_to_stop)
             )
             if self.step % 20 == 0 or last:
@@ -227,10 +245,10 @@ class _Run:
                 if writer:
                     for key, value in measured.items():
                         writer.add_scalar(f"train/{key}", value.item(), self.step)
-            if self.step % recipe.validate_every == 0 or last:
+            if self.step % self.recipe.validate_every == 0 or last:
                 figures = self.validate(writer)
             if not options.dry_run and (
-                last or self._any(time.monotonic() - saved > recipe.save_minutes * 60)
+                last or self._any(time.monotonic() - saved > self.recipe.save_minutes * 60)
             ):
                 self.save()
                 saved = time.monotonic()
@@ -240,6 +258,23 @@ class _Run:
             writer.close()
         bar.close()
         return figures
+
+    @property
+    def total(self) -> int:
+        return 3 * len(self.recipe.phases) if self.options.dry_run else self.recipe.steps
+
+    def _fit(self, minutes: float, pace: float) -> None:
+        """Give the recipe the length, the same in all processes, that fills so many minutes since
+        the start, a step of its first phase taking `pace` seconds."""
+        first = self.recipe.phases[0]
+        pixels = first.batch * first.crop**2  # of a step
+        left = max(SHARE_OF_STEPS * 60 * minutes - (time.monotonic() - self.started), 0.0)
+        told = torch.tensor((self.step + left / pace) * pixels / self.recipe.pixels)
+        if self.world > 1:
+            told = told.to(self.options.device)
+            dist.broadcast(told, 0)
+        self.factor = told.item()
+        self.recipe = self.recipe.lengthened(self.factor)
 
     def _dry_step(self) -> int:
         """The first two steps of each phase and its last: the adversary comes in late."""

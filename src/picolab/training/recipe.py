@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,22 @@ class Recipe:
     @property
     def steps(self) -> int:
         return sum(phase.steps for phase in self.phases)
+
+    @property
+    def pixels(self) -> int:
+        """All that it trains on, about in proportion to the time that it takes."""
+        return sum(phase.steps * phase.batch * phase.crop**2 for phase in self.phases)
+
+    def lengthened(self, factor: float) -> Recipe:
+        """The same with so many times the steps, the adversary's beginning included."""
+
+        def steps(count: int) -> int:
+            return round(factor * count)
+
+        phases = tuple(replace(p, steps=max(steps(p.steps), 1)) for p in self.phases)
+        gan = steps(self.losses.gan_start), steps(self.losses.gan_ramp)
+        losses = replace(self.losses, gan_start=gan[0], gan_ramp=gan[1])
+        return replace(self, phases=phases, losses=losses)
 
 
 def read_recipe(path: str | Path) -> Recipe:
