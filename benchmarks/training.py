@@ -1,6 +1,6 @@
 """Training: steps a second, and where their time goes.
 
-    PICOLAB_TRAIN=folder python benchmarks/training.py recipes/small-stage1.toml [--phase 0] [--bf16]
+    PICOLAB_TRAIN=folder python benchmarks/training.py recipes/small-stage1.toml [--bf16]
 
 Some steps of a phase of a recipe, at its end, where the adversary is at work; nothing is kept. On
 a GPU also the share of the time in which kernels run there: what is left is waiting for the CPU.

@@ -3,13 +3,15 @@ high qualities whatever has more detail than the latent holds (docs/graphics.md)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import av1
-from picocodec.codec.graphics import squared_errors
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.format.container import LEVEL_STEPS
 
@@ -21,33 +23,83 @@ Bytes = NDArray[np.uint8]
 TWO_TONED_SHARE = 0.55
 SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 
-# The level, 0 to 1, from which on every tile is tried: there AV1 is better on three of ten that
-# have no letters, at 0.9 on two of three.
+# The level, 0 to 1, from which on every tile is tried: there AV1 is better on four of five that
+# have no letters.
 TOP_LEVEL = 0.7
 
 # libavif's quality at level 0, and what comes on top by the level, 0 to 1, and by its square: AV1
-# takes about the learned coding's bytes there for tiles with letters.
+# takes about the learned coding's bytes there for tiles with letters. A quick try tells how many it
+# takes for this one, `QUICK_BYTES` times those of a careful one; so much of quality, at most, makes
+# up for what is more or less, each doubling being worth `FOR_TWICE_THE_BYTES`.
 AV1_QUALITY = 16, 90, -18
+QUICK_SPEED, QUICK_BYTES = 9, 1.08
+FOR_TWICE_THE_BYTES, MOST_CHANGE, MOST_QUALITY = 16, 24, 95
 
 # The networks have little more to give from there on, but AV1 has: up to level 1 its quality rises
-# by so much more, it may take so many times the learned coding's bytes, bytes count less and less
-# beside errors, and it need not be so much better.
+# by so much more, it may take so many times the learned coding's bytes, and bytes count less and
+# less beside looks.
 TOP_QUALITY, TOP_BYTES = 4, 3.0
-
-# What AV1 smooths away is missed more than what networks get wrong: at the same bytes, its squared
-# error must be less than this part (2 dB) of theirs to look better by LPIPS and DISTS; and less
-# than half where there are no letters, or else quality is not monotonic where AV1 begins.
-MOST_ERROR, MOST_ERROR_WITHOUT_LETTERS = 0.63, 0.5
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 
-# A quick try, of a tenth of a careful one's time, is 1.7 dB worse in the mean. Of 180 tries of
-# training tiles one whose quick one was not within 0.25 dB of the networks would have been taken.
-QUICK_SPEED, MOST_QUICK_ERROR = 9, 1.06
+# What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
+# error of contrast. It is off by some 0.4, less where there are letters: AV1 is taken where it is
+# clearly better, and what a quick try finds clearly worse is not worth a careful one.
+LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
+ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, -0.1, 0.6
+SLOWLY = 0.25  # the power of how far it is to the highest level, where nothing else counts
+
+# Deviations in squares of 8x8 pixels, in steps of 255, that are hardly seen to differ.
+UNSEEN_CONTRAST = 2
+
+# What `foreseen` was fitted to, of 60 training tiles: by level and its square; and by `Detail`,
+# and by that times the level. Below `TOP_LEVEL` only what is below the last is worth the time.
+FORESEEN_BY_LEVEL = 3.018, -4.621, 0.816
+FORESEEN_BY_DETAIL = (1.093, -0.595), (0.619, -1.845), (-0.481, 1.078)
+FORESEEN_TO_TRY = -0.2
+
+BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
 
 
-def is_worth_a_try(has_letters: bool, level: int) -> bool:
-    """Whether a tile may be better as AV1 in a picture of a level in thousandths."""
-    return has_letters or level >= TOP_LEVEL * LEVEL_STEPS
+@dataclass(frozen=True)
+class Detail:
+    """Of a tile's brightness, all logarithms to base 2: how much it differs from pixel to pixel
+    as noise does, rather than as blurred edges do; and how much within squares of 8x8, in the mean
+    and in the mean of squares."""
+
+    sharpness: float
+    contrast: float
+    strong_contrast: float
+
+
+def detail_of(brightness: Bytes) -> Detail:
+    """Of brightness `[h, w]`, from two columns on; smaller tiles have none."""
+    if brightness.shape[1] < 3:
+        return Detail(0.0, 0.0, 0.0)
+    step = np.diff(brightness.astype(np.int16), axis=1)
+    bend = np.abs(np.diff(step, axis=1)).mean()
+    low, high = (part.astype(np.float32) for part in _ends(_squares(brightness)))
+    contrast = high - low if low.size else np.zeros(1, np.float32)
+    return Detail(
+        math.log2((bend + 0.05) / (np.abs(step).mean() + 0.05)),
+        math.log2(contrast.mean() + 1),
+        math.log2(np.square(contrast).mean() + 1),
+    )
+
+
+def is_worth_a_try(detail: Detail, level: int) -> bool:
+    """Whether a tile without letters may be better as AV1, at a level in thousandths."""
+    return level >= TOP_LEVEL * LEVEL_STEPS or foreseen(detail, level) < FORESEEN_TO_TRY
+
+
+def foreseen(detail: Detail, level: int) -> float:
+    """What to expect of `looks` at a level in thousandths."""
+    share = level / LEVEL_STEPS
+    known = detail.sharpness, detail.contrast, detail.strong_contrast
+    constant, rise, bend = FORESEEN_BY_LEVEL
+    sums = constant + rise * share + bend * share**2
+    for value, (weight, by_level) in zip(known, FORESEEN_BY_DETAIL, strict=True):
+        sums += (weight + by_level * share) * value
+    return sums
 
 
 def has_letters(brightness: Bytes) -> bool:
@@ -58,10 +110,8 @@ def has_letters(brightness: Bytes) -> bool:
 def two_toned_share(brightness: Bytes) -> float:
     """Of the pixels `[h, w]` in squares of strong contrast, those that are nearly as dark as the
     darkest or as bright as the brightest of their square; 0 where there are few such squares."""
-    down, across = (side // SQUARE for side in brightness.shape)
-    squares = brightness[: down * SQUARE, : across * SQUARE]
-    squares = squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
-    low, high = squares.min((2, 3)), squares.max((2, 3))
+    squares = _squares(brightness)
+    low, high = _ends(squares)
     strong = high - low >= CONTRAST
     if np.count_nonzero(strong) < max(1, LEAST_STRONG * strong.size):
         return 0.0
@@ -70,11 +120,37 @@ def two_toned_share(brightness: Bytes) -> float:
     return float(((squares <= low + margin) | (squares >= high - margin)).mean())
 
 
+def _squares(brightness: NDArray[Any]) -> NDArray[Any]:
+    """Squares `[n, m, 8, 8]` of pixels `[h, w]`, without what is left at the end."""
+    down, across = (side // SQUARE for side in brightness.shape)
+    squares = brightness[: down * SQUARE, : across * SQUARE]
+    return squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
+
+
+def _ends(squares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The darkest and the brightest of each square."""
+    return squares.min((2, 3)), squares.max((2, 3))
+
+
 def quality_at(level: int) -> int:
-    """libavif's quality for such a tile at a level in thousandths."""
+    """libavif's quality for a typical tile at a level in thousandths."""
     lowest, rise, bend = AV1_QUALITY
     share = level / LEVEL_STEPS
     return round(lowest + rise * share + bend * share**2 + TOP_QUALITY * (1 - _below_top(level)))
+
+
+def quality_for(level: int, quick: int, learned: int) -> int:
+    """The same for a tile that takes so many bytes in a quick try, and in the learned coding; what
+    follows from that counts less and less towards the highest level."""
+    usual = quality_at(level)
+    change = quality_for_bytes(usual, round(quick / QUICK_BYTES), learned) - usual
+    return usual + round(_below_top(level) * change)
+
+
+def quality_for_bytes(quality: int, size: int, wanted: int) -> int:
+    """libavif's quality for so many bytes, where `quality` takes `size`."""
+    change = FOR_TWICE_THE_BYTES * math.log2(wanted / size)
+    return min(max(quality + round(min(max(change, -MOST_CHANGE), MOST_CHANGE)), 1), MOST_QUALITY)
 
 
 def most_bytes(level: int) -> float:
@@ -99,22 +175,46 @@ def encode_av1_photo(
     networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
     `learned`; by `threads` at once."""
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
-    to_beat = price(pixels[inner], decode(learned), learned, level)
+    own = pixels[inner]
+    error = contrast_error(own, decode(learned))
 
-    def better(speed: int, part: float) -> bytes | None:
-        data = av1.encode_av1(pixels, quality_at(level), threads, speed)
-        if data is None or len(data) > most_bytes(level) * len(learned):
+    def coded(quality: int, speed: int) -> tuple[bytes, float, float] | None:
+        """The stream, and its bytes and error of contrast in times of the networks'."""
+        data = av1.encode_av1(pixels, quality, threads, speed)
+        if data is None:
             return None
         shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))[inner]
-        return data if price(pixels[inner], shown, data, level) < part * to_beat else None
+        return data, len(data) / len(learned), contrast_error(own, shown) / error
 
-    if better(QUICK_SPEED, MOST_QUICK_ERROR) is None:
+    quick = coded(quality_at(level), QUICK_SPEED)
+    # A careful one of other bytes has more or less of errors instead: half of them remain.
+    if quick is None or looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK:
         return None
-    enough = MOST_ERROR if has_letters else MOST_ERROR_WITHOUT_LETTERS
-    return better(av1.SPEED, enough ** _below_top(level))
+    careful = coded(quality_for(level, len(quick[0]), len(learned)), av1.SPEED)
+    if careful is None or careful[1] > most_bytes(level):
+        return None
+    enough = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
+    is_better = looks(careful[1], careful[2], level) < enough * _below_top(level) ** SLOWLY
+    return careful[0] if is_better else None
 
 
-def price(pixels: Bytes, decoded: Bytes, data: bytes, level: int) -> float:
-    """The bytes of a tile times its squared error: about where two codings take the same bytes,
-    half the error takes twice as many. Towards the highest level it becomes the error alone."""
-    return float(len(data) ** _below_top(level) * squared_errors(pixels, decoded).sum())
+def looks(times_bytes: float, times_error: float, level: int) -> float:
+    """How far a tile as AV1, of so many times the bytes and the error of contrast, is from itself
+    by LPIPS and DISTS, beside what the networks make of it at the same bytes: the logarithm to base
+    2. Towards the highest level the contrast alone decides."""
+    by_bytes = LOOKS + LOOKS_BY_BYTES * math.log2(times_bytes)
+    return _below_top(level) ** SLOWLY * by_bytes + LOOKS_BY_CONTRAST * math.log2(times_error)
+
+
+def contrast_error(pixels: Bytes, decoded: Bytes) -> float:
+    """How much contrast is lost or made up: of squares of 8x8, the mean change of the logarithm of
+    brightness's deviation; above 0."""
+    ours, theirs = (np.log2(_deviations(p) + UNSEEN_CONTRAST) for p in (pixels, decoded))
+    return float(np.abs(ours - theirs).mean()) + 1e-4
+
+
+def _deviations(pixels: Bytes) -> NDArray[np.float32]:
+    """The standard deviation of brightness in each square; of all pixels, where there is none."""
+    brightness = pixels.astype(np.float32) @ BRIGHTNESS
+    squares = _squares(brightness)
+    return squares.std((2, 3)) if squares.size else brightness.std(keepdims=True)

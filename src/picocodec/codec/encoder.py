@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
-from picocodec.codec.av1_photos import encode_av1_photo, is_worth_a_try
+from picocodec.codec.av1_photos import (
+    encode_av1_photo,
+    is_worth_a_try,
+    quality_at,
+    quality_for_bytes,
+)
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.drawings import CodedTile, Drawings
 from picocodec.codec.metadata import chunks_of
@@ -30,6 +35,9 @@ SYMBOL_LIMIT = 1 << 18
 # AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
 # size has it for letters only.
 LEAST_TILES_TO_FILL = 9
+
+# Of the bytes of a stream for each tile, what one for all of them may hope to stay below.
+IN_ONE_PIECE = 0.98
 
 
 def encode_picture(
@@ -53,8 +61,7 @@ def encode_to_size(
     """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
     `TargetTooSmall`."""
     height, width = picture.rgb.shape[:2]
-    letters_only = len(tiles.layout(width, height)) < LEAST_TILES_TO_FILL
-    encode = _encoder(picture, model, threads, progress, letters_only)
+    encode = _encoder(picture, model, threads, progress, filling=True)
     return fill(encode, size, width * height)
 
 
@@ -63,12 +70,12 @@ def _encoder(
     model: str,
     threads: int,
     progress: Progress | None,
-    letters_only: bool = False,
+    filling: bool = False,
 ) -> Callable[[int], bytes]:
-    """What makes a picture's file from a level; with `letters_only` it tries no other tiles of
-    photos as AV1."""
+    """What makes a picture's file from a level; `filling` asks for sizes in fine steps."""
     height, width = picture.rgb.shape[:2]
     layout = tiles.layout(width, height)
+    letters_only = filling and len(layout) < LEAST_TILES_TO_FILL
     row_of_blocks = container.tiles_along(width) * container.BLOCK
     workers, threads_of_each = share(threads, len(layout))
     networks = load_model(model, threads_of_each)
@@ -92,7 +99,7 @@ def _encoder(
             return best_photo(tile, look, _photo(networks, picture.rgb, tile, level + offset))
 
         def best_photo(tile: Tile, look: Look, photo: CodedTile) -> CodedTile:
-            worth = look.lettered if letters_only else is_worth_a_try(look.lettered, level)
+            worth = look.lettered or (not letters_only and is_worth_a_try(look.detail, level))
             if not (worth and av1.is_available()):
                 return photo
             pixels = tiles.with_margin(picture.rgb, tile)
@@ -119,6 +126,8 @@ def _encoder(
                 settle_last_row()
             if progress:
                 progress(len(coded), len(layout))
+        if not filling:
+            coded = in_one_piece(picture.rgb, coded, level, workers * threads_of_each)
         modes = [(tile.mode, tile.level) for tile in coded]
         plain = container.MODE_LEARNED, level
         return container.write(
@@ -134,6 +143,34 @@ def _encoder(
         )
 
     return encode
+
+
+def in_one_piece(rgb: Pixels, coded: list[CodedTile], level: int, threads: int) -> list[CodedTile]:
+    """The tiles of a small photo that are all AV1 as one stream of their bytes, which looks better,
+    since it needs no margins and says once what repeats. Where there is more than one block of
+    tiles they stay as they are: streams without margins do not fade into each other."""
+    height, width = rgb.shape[:2]
+    rows, columns = container.tiles_along(height), container.tiles_along(width)
+    if max(rows, columns) > container.BLOCK or any(
+        tile.mode != container.MODE_AV1_PHOTO for tile in coded
+    ):
+        return coded
+    most = sum(len(tile.data) for tile in coded)
+    pixels = tiles.part(rgb, Tile(0, 0, height, width))
+    best = b""
+    quality = quality_at(level)
+    for _ in range(2):  # the second fills what the first leaves
+        stream = av1.encode_av1(pixels, quality, threads)
+        if stream is None:
+            return coded
+        if len(best) < len(stream) <= most:
+            best = stream
+        quality = quality_for_bytes(quality, len(stream), round(IN_ONE_PIECE * most))
+    if not best:
+        return coded
+    mode = container.MODE_AV1_BLOCK if len(coded) > 1 else container.MODE_AV1
+    first = CodedTile(mode, level, best)
+    return [first, *[CodedTile(mode, level, b"")] * (len(coded) - 1)]
 
 
 def _photo(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:

@@ -64,7 +64,9 @@ class Options:
     compile: bool = False
     dry_run: bool = False
     max_minutes: float = math.inf
-    fit_minutes: float | None = None  # lengthens or shortens the recipe to take so long, start included
+    fit_minutes: float | None = (
+        None  # lengthens or shortens the recipe to take so long, start included
+    )
 
 
 def train(
