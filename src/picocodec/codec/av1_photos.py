@@ -171,8 +171,8 @@ def encode_av1_photo(
     decode: Callable[[bytes], Bytes],
     threads: int,
 ) -> bytes | None:
-    """An AV1 stream of a tile with its margin, `[h + 8, w + 8, 3]`, if it looks better than what the
-    networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
+    """An AV1 stream of a tile with its margin, `[h + 8, w + 8, 3]`, if it looks better than what
+    the networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
     `learned`; by `threads` at once."""
     if not learned:
         return None
