@@ -157,19 +157,16 @@ def in_one_piece(rgb: Pixels, coded: list[CodedTile], level: int, threads: int) 
         return coded
     most = sum(len(tile.data) for tile in coded)
     pixels = tiles.part(rgb, Tile(0, 0, height, width))
-    best = b""
-    quality = quality_at(level)
-    for _ in range(2):  # the second fills what the first leaves
-        stream = av1.encode_av1(pixels, quality, threads)
-        if stream is None:
-            return coded
-        if len(best) < len(stream) <= most:
-            best = stream
-        quality = quality_for_bytes(quality, len(stream), round(IN_ONE_PIECE * most))
-    if not best:
+    stream = av1.encode_av1(pixels, quality_at(level), threads)
+    # One quality for all tiles: where single ones would have to have less, apart is better.
+    if stream is None or len(stream) > most:
         return coded
+    quality = quality_for_bytes(quality_at(level), len(stream), round(IN_ONE_PIECE * most))
+    fuller = av1.encode_av1(pixels, quality, threads)
+    if fuller is not None and len(fuller) <= most:
+        stream = fuller
     mode = container.MODE_AV1_BLOCK if len(coded) > 1 else container.MODE_AV1
-    first = CodedTile(mode, level, best)
+    first = CodedTile(mode, level, stream)
     return [first, *[CodedTile(mode, level, b"")] * (len(coded) - 1)]
 
 
