@@ -37,8 +37,8 @@ FOR_TWICE_THE_BYTES, MOST_CHANGE, MOST_QUALITY = 16, 24, 95
 
 # The networks have little more to give from there on, but AV1 has: up to level 1 its quality rises
 # by so much more, it may take so many times the learned coding's bytes, and bytes count less and
-# less beside looks.
-TOP_QUALITY, TOP_BYTES = 4, 3.0
+# less beside looks. Where every tile is tried, half the time is worth 1 % of the bytes.
+TOP_QUALITY, TOP_BYTES, TOP_SPEED = 4, 3.0, 7
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 
 # What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
@@ -192,7 +192,8 @@ def encode_av1_photo(
     # A careful one of other bytes has more or less of errors instead: half of them remain.
     if quick is None or looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK:
         return None
-    careful = coded(quality_for(level, len(quick[0]), len(learned)), av1.SPEED)
+    speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
+    careful = coded(quality_for(level, len(quick[0]), len(learned)), speed)
     if careful is None or careful[1] > most_bytes(level):
         return None
     enough = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
