@@ -45,7 +45,7 @@ MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 # error of contrast. It is off by some 0.4, less where there are letters: AV1 is taken where it is
 # clearly better, and what a quick try finds clearly worse is not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
-ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, -0.1, 0.6
+ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.2, 0.6
 SLOWLY = 0.25  # the power of how far it is to the highest level, where nothing else counts
 
 # Deviations in squares of 8x8 pixels, in steps of 255, that are hardly seen to differ.
@@ -193,7 +193,9 @@ def encode_av1_photo(
     if quick is None or looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK:
         return None
     speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
-    careful = coded(quality_for(level, len(quick[0]), len(learned)), speed)
+    # Letters are read by their edges, whatever they cost: they keep the usual quality.
+    usual, fitting = quality_at(level), quality_for(level, len(quick[0]), len(learned))
+    careful = coded(usual if has_letters else fitting, speed)
     if careful is None or careful[1] > most_bytes(level):
         return None
     enough = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
