@@ -48,7 +48,7 @@ def coded(alpha: bool = False, gray: bool = False) -> bytes:
     if gray:
         pixels = np.repeat(pixels[:, :, 1:2], 3, axis=2)
     mask = photo(HEIGHT, WIDTH, seed=3)[:, :, 0] if alpha else None
-    return encode_picture(Picture(pixels, mask, gray=gray), 600, "glance.v1", threads=1)
+    return encode_picture(Picture(pixels, mask, gray=gray), 400, "glance.v1", threads=1)
 
 
 def reduced(data: bytes, divisor: int, region=None, realism: float | None = None):

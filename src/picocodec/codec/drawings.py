@@ -128,9 +128,7 @@ class Drawings:
         best = screen
         if drawn and (not screen or screen[1] >= to_beat([_size(drawn)], self.level)):
             best = drawn
-        # What is hoped for depends on quality. Where all is kept exactly, sizes must not.
-        hoped = math.fsum(map(_hoped_price, together)) if self.level < EXACT_LEVEL else 0.0
-        if best and best[1] <= hoped:
+        if best and best[1] <= math.fsum(_hoped_price(tile, self.level) for tile in together):
             return self._joined(members, best, is_drawn=best is drawn)
 
         if len(members) > 1:
@@ -213,7 +211,11 @@ def _price(drawings: Collection[CodedTile]) -> float:
     return math.fsum(tile.price or 0.0 for tile in drawings)
 
 
-def _hoped_price(drawing: CodedTile) -> float:
-    """What to hope for, without another try, of a drawing by itself."""
+def _hoped_price(drawing: CodedTile, level: int) -> float:
+    """What to hope for, without another try, of a drawing by itself; where all is kept exactly,
+    nothing of what the networks make of it, which depends on quality, as sizes there must not."""
     price = drawing.price or 0.0
-    return price if drawing.quick is None else min(price, OF_QUICK[1] * 8 * drawing.quick)
+    if drawing.quick is None:
+        return price
+    exact = OF_QUICK[1] * 8 * drawing.quick
+    return exact if level >= EXACT_LEVEL else min(price, exact)

@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
-from picocodec.codec.av1_photos import (
-    encode_av1_photo,
-    is_worth_a_try,
-    quality_at,
-    quality_for_bytes,
-)
+from picocodec.codec.av1_photos import encode_av1_photo, is_worth_a_try
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.drawings import CodedTile, Drawings
 from picocodec.codec.metadata import chunks_of
@@ -35,9 +30,6 @@ SYMBOL_LIMIT = 1 << 18
 # AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
 # size has it for letters only.
 LEAST_TILES_TO_FILL = 9
-
-# Of the bytes of a stream for each tile, what one for all of them may hope to stay below.
-IN_ONE_PIECE = 0.98
 
 
 def encode_picture(
@@ -126,8 +118,6 @@ def _encoder(
                 settle_last_row()
             if progress:
                 progress(len(coded), len(layout))
-        if not filling:
-            coded = in_one_piece(picture.rgb, coded, level, workers * threads_of_each)
         modes = [(tile.mode, tile.level) for tile in coded]
         plain = container.MODE_LEARNED, level
         return container.write(
@@ -143,31 +133,6 @@ def _encoder(
         )
 
     return encode
-
-
-def in_one_piece(rgb: Pixels, coded: list[CodedTile], level: int, threads: int) -> list[CodedTile]:
-    """The tiles of a small photo that are all AV1 as one stream of their bytes, which looks better,
-    since it needs no margins and says once what repeats. Where there is more than one block of
-    tiles they stay as they are: streams without margins do not fade into each other."""
-    height, width = rgb.shape[:2]
-    rows, columns = container.tiles_along(height), container.tiles_along(width)
-    if max(rows, columns) > container.BLOCK or any(
-        tile.mode != container.MODE_AV1_PHOTO for tile in coded
-    ):
-        return coded
-    most = sum(len(tile.data) for tile in coded)
-    pixels = tiles.part(rgb, Tile(0, 0, height, width))
-    stream = av1.encode_av1(pixels, quality_at(level), threads)
-    # One quality for all tiles: where single ones would have to have less, apart is better.
-    if stream is None or len(stream) > most:
-        return coded
-    quality = quality_for_bytes(quality_at(level), len(stream), round(IN_ONE_PIECE * most))
-    fuller = av1.encode_av1(pixels, quality, threads)
-    if fuller is not None and len(fuller) <= most:
-        stream = fuller
-    mode = container.MODE_AV1_BLOCK if len(coded) > 1 else container.MODE_AV1
-    first = CodedTile(mode, level, stream)
-    return [first, *[CodedTile(mode, level, b"")] * (len(coded) - 1)]
 
 
 def _photo(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
