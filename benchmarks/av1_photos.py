@@ -94,7 +94,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     trials: list[Trial] = []
     for level in map(int, args.levels.split(",")):
-        here = [trial_of(pixels, level, judges) for pixels in chosen]
+        here = [trial_of(pixels, level, args.letters, judges) for pixels in chosen]
         judged = np.array([t.judged for t in here])
         distances = np.array([t.distances for t in here])
         for low, high in zip(BOUNDS, BOUNDS[1:], strict=False):
@@ -109,7 +109,7 @@ def main() -> None:
         print_fit(trials)
 
 
-def trial_of(pixels: Bytes, level: int, judges: list[Perceptual]) -> Trial:
+def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual]) -> Trial:
     model, tile = load_model(DEFAULT_MODEL, 1), Tile(0, 0, *pixels.shape[:2])
     grown = tiles.with_margin(pixels, tile)
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
@@ -125,7 +125,7 @@ def trial_of(pixels: Bytes, level: int, judges: list[Perceptual]) -> Trial:
     error, learned = contrast_error(pixels, seen[0]), len(coded[0])
     quick, shown = as_av1(quality_at(level), QUICK_SPEED)
     hoped = looks(math.sqrt(quick / learned), contrast_error(pixels, shown) / error, level)
-    size, shown = as_av1(quality_for(level, quick, learned), av1.SPEED)
+    size, shown = as_av1(quality_for(level, letters, quick, learned), av1.SPEED)
     more = math.log(size / learned) / math.log(len(coded[1]) / learned)
     parts = []
     for distance in judges:

@@ -83,12 +83,13 @@ def test_letters_are_told_from_photos() -> None:
 
 def test_what_takes_more_bytes_than_the_learned_coding_gets_a_lower_quality() -> None:
     usual = quality_at(500)
-    assert quality_for(500, round(1000 * QUICK_BYTES), 1000) == usual
-    assert quality_for(500, round(2000 * QUICK_BYTES), 1000) == usual - 16
-    assert quality_for(500, round(500 * QUICK_BYTES), 1000) == usual + 16
-    assert quality_for(500, 1_000_000, 1) == usual - MOST_CHANGE
-    assert quality_for(0, 1_000_000, 1) == 1
-    assert quality_for(1000, 2000, 1000) == quality_at(1000)  # where bytes do not count
+    assert quality_for(500, False, round(1000 * QUICK_BYTES), 1000) == usual
+    assert quality_for(500, False, round(2000 * QUICK_BYTES), 1000) == usual - 16
+    assert quality_for(500, False, round(500 * QUICK_BYTES), 1000) == usual + 16
+    assert quality_for(500, False, 1_000_000, 1) == usual - MOST_CHANGE
+    assert quality_for(0, False, 1_000_000, 1) == 1
+    assert quality_for(1000, False, 2000, 1000) == quality_at(1000)  # where bytes do not count
+    assert quality_for(500, True, 1_000_000, 1) == usual  # of letters
 
 
 def test_contrast_that_is_lost_or_made_up_is_an_error_and_shifts_are_none() -> None:

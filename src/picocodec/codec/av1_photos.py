@@ -24,7 +24,7 @@ TWO_TONED_SHARE = 0.55
 SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 
 # The level, 0 to 1, from which on every tile is tried: there AV1 is clearly better on a third of
-# those that have no letters, at 0.5 on one in eight.
+# those that have no letters, at 0.5 on one in seven.
 TOP_LEVEL = 0.7
 
 # libavif's quality at level 0, and what comes on top by the level, 0 to 1, and by its square: AV1
@@ -42,8 +42,9 @@ TOP_QUALITY, TOP_BYTES, TOP_SPEED = 4, 3.0, 7
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 
 # What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
-# error of contrast. It is off by some 0.4, less where there are letters: AV1 is taken where it is
-# clearly better, and what a quick try finds clearly worse is not worth a careful one.
+# error of contrast. It is off by some 0.4: AV1 is taken where it is clearly better, and letters,
+# which are read better so, where it is not clearly worse. What a quick try finds clearly worse is
+# not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
 ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.2, 0.6
 SLOWLY = 0.25  # the power of how far it is to the highest level, where nothing else counts
@@ -139,10 +140,13 @@ def quality_at(level: int) -> int:
     return round(lowest + rise * share + bend * share**2 + TOP_QUALITY * (1 - _below_top(level)))
 
 
-def quality_for(level: int, quick: int, learned: int) -> int:
+def quality_for(level: int, has_letters: bool, quick: int, learned: int) -> int:
     """The same for a tile that takes so many bytes in a quick try, and in the learned coding; what
-    follows from that counts less and less towards the highest level."""
+    follows from that counts less and less towards the highest level, and not for letters, which are
+    read by their edges, whatever these cost."""
     usual = quality_at(level)
+    if has_letters:
+        return usual
     change = quality_for_bytes(usual, round(quick / QUICK_BYTES), learned) - usual
     return usual + round(_below_top(level) * change)
 
@@ -193,9 +197,7 @@ def encode_av1_photo(
     if quick is None or looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK:
         return None
     speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
-    # Letters are read by their edges, whatever they cost: they keep the usual quality.
-    usual, fitting = quality_at(level), quality_for(level, len(quick[0]), len(learned))
-    careful = coded(usual if has_letters else fitting, speed)
+    careful = coded(quality_for(level, has_letters, len(quick[0]), len(learned)), speed)
     if careful is None or careful[1] > most_bytes(level):
         return None
     enough = ENOUGH_WITH_LETTERS if has_letters else ENOUGH

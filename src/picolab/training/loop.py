@@ -64,9 +64,8 @@ class Options:
     compile: bool = False
     dry_run: bool = False
     max_minutes: float = math.inf
-    fit_minutes: float | None = (
-        None  # lengthens or shortens the recipe to take so long, start included
-    )
+    # Lengthens or shortens the recipe to take so long, the start included.
+    fit_minutes: float | None = None
 
 
 def train(
@@ -97,6 +96,8 @@ def read_pictures(data: Sequence[str], masks: str | None = None) -> tuple[TileSe
 
 
 class Run:
+    """A recipe at work: all that a checkpoint holds, and the steps that change it."""
+
     def __init__(self, recipe: Recipe, options: Options, pictures: tuple[TileSet, TileSet]) -> None:
         self.recipe, self.options = recipe, options
         self.rank = dist.get_rank() if dist.is_initialized() else 0
