@@ -30,7 +30,7 @@ from picocodec.codec.av1_photos import (
 )
 from picocodec.codec.encoder import encode_tile
 from picocodec.codec.networks import DEFAULT_MODEL, load_model
-from picocodec.codec.tiles import MARGIN
+from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.errors import CorruptTile
 from picocodec.format import container
 
@@ -122,9 +122,11 @@ def test_detail_tells_noise_from_blurred_edges() -> None:
     assert detail_of(np.zeros((1, 1), np.uint8)) == Detail(0, 0, 0)
 
 
-def taken(pixels: Bytes, level: int, size: int, decoded: Bytes) -> bytes | None:
+def taken(
+    pixels: Bytes, level: int, size: int, decoded: Bytes, has_letters: bool = True
+) -> bytes | None:
     """The AV1 stream of a tile that networks make `decoded` of in so many bytes, if it is taken."""
-    return encode_av1_photo(pixels, level, True, bytes(size), lambda _: decoded, 1)
+    return encode_av1_photo(pixels, level, has_letters, bytes(size), lambda _: decoded, 1)
 
 
 @needs_av1
@@ -180,6 +182,33 @@ def test_below_high_qualities_only_what_is_hoped_for_is_tried() -> None:
     assert [most_bytes(level) for level in (0, 700, 850, 1000)] == pytest.approx(
         [1.5, 1.5, 2.25, 3]
     )
+
+
+@needs_av1
+def test_equal_errors_are_not_enough() -> None:
+    """At the same bytes its error must be less than 0.63 of the networks', since it smooths."""
+    pixels = sign(100, 120)
+    inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(float)
+    stream = taken(pixels, 300, 1 << 20, np.zeros(inner.shape, np.uint8))
+    assert stream is not None
+    shown = decode_av1(stream, Tile(0, 0, 100, 120))[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    for factor, is_taken in ((1.2, False), (1.35, True)):  # of the deviation: squared 1.44, 1.82
+        decoded = (inner + factor * (shown - inner)).round().clip(0, 255).astype(np.uint8)
+        assert (taken(pixels, 300, len(stream), decoded) is not None) == is_taken
+        assert taken(pixels, 300, len(stream), decoded, has_letters=False) is None
+
+
+@needs_av1
+def test_letters_on_grain_are_av1_where_the_networks_make_noise() -> None:
+    """What AV1 smooths away of paper's grain counts less than noise around letters."""
+    rng = np.random.default_rng(0)
+    grain = rng.normal(0, 5, (200, 240, 1))
+    pixels = (sign(200, 240) * 0.8 + 20 + grain).clip(0, 255).astype(np.uint8)
+    inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    noise = np.random.default_rng(1).normal(0, 9, inner.shape)
+    decoded = (inner + noise).clip(0, 255).astype(np.uint8)  # contrast remains
+    assert taken(pixels, 300, 3000, decoded) is not None
+    assert taken(pixels, 300, 3000, decoded, has_letters=False) is None
 
 
 @needs_av1

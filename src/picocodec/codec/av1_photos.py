@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import av1
+from picocodec.codec.graphics import squared_errors
 from picocodec.codec.tiles import MARGIN, Tile
 from picocodec.format.container import LEVEL_STEPS
 
@@ -47,6 +48,9 @@ MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 # not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
 ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.2, 0.6
+# Noise around letters shows, and is a squared error: AV1 is taken there, too, where bytes times
+# that are less than this part (2 dB) of the networks'. Quick tries are 1.7 dB worse in the mean.
+MOST_ERROR, MOST_QUICK_ERROR = 0.63, 1.06
 SLOWLY = 0.25  # the power of how far it is to the highest level, where nothing else counts
 
 # Deviations in squares of 8x8 pixels, in steps of 255, that are hardly seen to differ.
@@ -181,27 +185,35 @@ def encode_av1_photo(
     if not learned:
         return None
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
-    own = pixels[inner]
-    error = contrast_error(own, decode(learned))
+    own, shown = pixels[inner], decode(learned)
+    contrast, squared = contrast_error(own, shown), squared_errors(own, shown).sum()
 
-    def coded(quality: int, speed: int) -> tuple[bytes, float, float] | None:
-        """The stream, and its bytes and error of contrast in times of the networks'."""
+    def coded(quality: int, speed: int) -> tuple[bytes, float, float, float] | None:
+        """The stream, and its bytes and both errors in times of the networks'."""
         data = av1.encode_av1(pixels, quality, threads, speed)
         if data is None:
             return None
         shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))[inner]
-        return data, len(data) / len(learned), contrast_error(own, shown) / error
+        times_squared = float(squared_errors(own, shown).sum() / max(squared, 1e-9))
+        times_contrast = contrast_error(own, shown) / contrast
+        return data, len(data) / len(learned), times_contrast, times_squared
 
     quick = coded(quality_at(level), QUICK_SPEED)
+    if quick is None:
+        return None
+    below_top = _below_top(level)
     # A careful one of other bytes has more or less of errors instead: half of them remain.
-    if quick is None or looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK:
+    hopeless = looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK
+    if hopeless and not (has_letters and quick[1] ** below_top * quick[3] < MOST_QUICK_ERROR):
         return None
     speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
     careful = coded(quality_for(level, has_letters, len(quick[0]), len(learned)), speed)
     if careful is None or careful[1] > most_bytes(level):
         return None
-    enough = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
-    is_better = looks(careful[1], careful[2], level) < enough * _below_top(level) ** SLOWLY
+    enough = (ENOUGH_WITH_LETTERS if has_letters else ENOUGH) * below_top**SLOWLY
+    is_better = looks(careful[1], careful[2], level) < enough
+    if has_letters:
+        is_better |= careful[1] ** below_top * careful[3] < MOST_ERROR**below_top
     return careful[0] if is_better else None
 
 
