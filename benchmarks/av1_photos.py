@@ -114,8 +114,8 @@ def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual])
     grown = tiles.with_margin(pixels, tile)
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
 
-    def as_av1(quality: int, speed: int) -> tuple[int, Bytes]:
-        stream = av1.encode_av1(grown, quality, speed=speed)
+    def as_av1(quality: int, speed: int, is_screen: bool) -> tuple[int, Bytes]:
+        stream = av1.encode_av1(grown, quality, 1, speed, is_screen)
         assert stream is not None
         return len(stream), av1.decode_av1(stream, tile.grown(MARGIN))[inner]
 
@@ -123,9 +123,10 @@ def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual])
     coded = [encode_tile(model, pixels, tile, at) for at in levels]
     seen = [decode_tile(model, tile, at, data) for at, data in zip(levels, coded, strict=True)]
     error, learned = contrast_error(pixels, seen[0]), len(coded[0])
-    quick, shown = as_av1(quality_at(level), QUICK_SPEED)
+    quick, shown = as_av1(quality_at(level), QUICK_SPEED, False)
     hoped = looks(math.sqrt(quick / learned), contrast_error(pixels, shown) / error, level)
-    size, shown = as_av1(quality_for(level, letters, quick, learned), av1.SPEED)
+    quality = quality_for(level, letters, quick, learned)
+    size, shown = as_av1(quality, av1.SPEED, letters)
     more = math.log(size / learned) / math.log(len(coded[1]) / learned)
     parts = []
     for distance in judges:

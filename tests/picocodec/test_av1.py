@@ -67,6 +67,15 @@ def test_all_sizes_come_back(size: tuple[int, int]) -> None:
     assert psnr(decoded, pixels) > 35
 
 
+def test_tools_for_screens_take_fewer_bytes_for_what_repeats() -> None:
+    pixels = np.tile(photo(32, 32), (4, 4, 1))
+    usual, by_tools = (encode_av1(pixels, 60, is_screen=is_screen) for is_screen in (False, True))
+    assert usual is not None and by_tools is not None
+    assert len(by_tools) < 0.9 * len(usual)
+    tile = Tile(0, 0, *pixels.shape[:2])
+    assert psnr(decode_av1(by_tools, tile), pixels) > psnr(decode_av1(usual, tile), pixels) - 0.5
+
+
 def test_colours_are_those_of_the_library_but_for_its_rounding() -> None:
     out = io.BytesIO()
     pixels = np.dstack([photo(60, 80, seed=k)[:, :, 0] for k in range(3)])
@@ -146,7 +155,7 @@ def test_encoders_that_fail_are_done_without(monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patched:
         patched.setattr(Image.Image, "save", fail)
         assert encode_av1(pixels, 50) is None
-    monkeypatch.setattr(av1, "encode_av1", lambda *_: None)
+    monkeypatch.setattr(av1, "encode_av1", lambda *_, **__: None)
     assert not set(modes(picocodec.encode(pixels, 30))) & set(container.AV1_STREAMS)
 
 

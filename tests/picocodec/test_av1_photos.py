@@ -146,19 +146,21 @@ def test_what_looks_better_and_is_not_much_larger_is_taken() -> None:
 def test_a_quick_try_that_is_far_off_spares_the_careful_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    speeds: list[int] = []
+    tries: list[tuple[int, bool]] = []
 
-    def counted(pixels: Bytes, quality: int, threads: int, speed: int) -> bytes | None:
-        speeds.append(speed)
-        return encode_av1(pixels, quality, threads, speed)
+    def counted(
+        pixels: Bytes, quality: int, threads: int, speed: int, is_screen: bool
+    ) -> bytes | None:
+        tries.append((speed, is_screen))
+        return encode_av1(pixels, quality, threads, speed, is_screen)
 
     monkeypatch.setattr(av1, "encode_av1", counted)
     pixels = sign(100, 120)
     inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert taken(pixels, 500, 2000, inner) is None
-    assert speeds == [QUICK_SPEED]
+    assert tries == [(QUICK_SPEED, False)]
     assert taken(pixels, 500, 2000, np.zeros_like(inner)) is not None
-    assert speeds == [QUICK_SPEED, QUICK_SPEED, av1.SPEED]
+    assert tries[1:] == [(QUICK_SPEED, False), (av1.SPEED, True)]
 
 
 @needs_av1

@@ -21,6 +21,10 @@ from picocodec.errors import CorruptTile, UnsupportedVersion
 
 SPEED = 6
 
+# libaom's tools for screens, which it would not use by itself in photographed text, and loops
+# without extra sharpness: fewer bytes at equal distances by any measure, in twice the time.
+SCREEN = {"tune-content": "screen", "sharpness": "0"}
+
 # Headers of the two units (OBUs) of a stream, with a size behind: a sequence header and a frame.
 _SEQUENCE, _FRAME = 0x0A, 0x32
 _TEMPORAL_DELIMITER = b"\x12\x00"
@@ -39,9 +43,12 @@ def is_available() -> bool:
     return bool(features.check("avif"))
 
 
-def encode_av1(pixels: Bytes, quality: int, threads: int = 1, speed: int = SPEED) -> bytes | None:
-    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100; None where Pillow, or the
-    plug-in that took its place, makes none that `check_stream` lets pass."""
+def encode_av1(
+    pixels: Bytes, quality: int, threads: int = 1, speed: int = SPEED, is_screen: bool = False
+) -> bytes | None:
+    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100, by the tools for screens
+    and letters if it is one of these; None where Pillow, or the plug-in that took its place, makes
+    none that `check_stream` lets pass."""
     from PIL import AvifImagePlugin  # noqa: F401  # registers itself
 
     out = io.BytesIO()
@@ -55,6 +62,7 @@ def encode_av1(pixels: Bytes, quality: int, threads: int = 1, speed: int = SPEED
             subsampling="4:4:4",
             autotiling=False,
             max_threads=max(2, threads),  # from two on, libaom's bytes are the same
+            advanced=SCREEN if is_screen else {},
         )
     except (OSError, ValueError, RuntimeError):  # built without libaom, or out of memory
         return None

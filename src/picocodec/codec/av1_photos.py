@@ -188,9 +188,11 @@ def encode_av1_photo(
     own, shown = pixels[inner], decode(learned)
     contrast, squared = contrast_error(own, shown), squared_errors(own, shown).sum()
 
-    def coded(quality: int, speed: int) -> tuple[bytes, float, float, float] | None:
+    def coded(
+        quality: int, speed: int, is_screen: bool
+    ) -> tuple[bytes, float, float, float] | None:
         """The stream, and its bytes and both errors in times of the networks'."""
-        data = av1.encode_av1(pixels, quality, threads, speed)
+        data = av1.encode_av1(pixels, quality, threads, speed, is_screen)
         if data is None:
             return None
         shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))[inner]
@@ -198,7 +200,7 @@ def encode_av1_photo(
         times_contrast = contrast_error(own, shown) / contrast
         return data, len(data) / len(learned), times_contrast, times_squared
 
-    quick = coded(quality_at(level), QUICK_SPEED)
+    quick = coded(quality_at(level), QUICK_SPEED, False)
     if quick is None:
         return None
     below_top = _below_top(level)
@@ -207,7 +209,8 @@ def encode_av1_photo(
     if hopeless and not (has_letters and quick[1] ** below_top * quick[3] < MOST_QUICK_ERROR):
         return None
     speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
-    careful = coded(quality_for(level, has_letters, len(quick[0]), len(learned)), speed)
+    quality = quality_for(level, has_letters, len(quick[0]), len(learned))
+    careful = coded(quality, speed, has_letters)
     if careful is None or careful[1] > most_bytes(level):
         return None
     enough = (ENOUGH_WITH_LETTERS if has_letters else ENOUGH) * below_top**SLOWLY

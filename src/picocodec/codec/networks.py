@@ -178,8 +178,6 @@ class Model:
         options.log_severity_level = 3
         # Threads that wait by spinning would take the core that entropy coding runs on.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # The arena never gives back what its largest tile needed; plain allocation measures equal.
-        options.enable_cpu_mem_arena = False
         device = "cpu" if name == "scale_decoder.onnx" else chosen_device()
         with _refused(self.folder / name):
             session = ort.InferenceSession(self._read(name), options, providers=PROVIDERS[device])
