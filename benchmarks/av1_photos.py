@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from picocodec.codec.av1_photos import (
     looks,
     quality_at,
     quality_for,
+    told_at,
 )
 from picocodec.codec.encoder import decode_tile, encode_tile
 from picocodec.codec.graphics import has_hard_steps, is_flat
@@ -114,8 +116,8 @@ def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual])
     grown = tiles.with_margin(pixels, tile)
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
 
-    def as_av1(quality: int, speed: int, is_screen: bool) -> tuple[int, Bytes]:
-        stream = av1.encode_av1(grown, quality, 1, speed, is_screen)
+    def as_av1(quality: int, speed: int, told: Mapping[str, str]) -> tuple[int, Bytes]:
+        stream = av1.encode_av1(grown, quality, 1, speed, told)
         assert stream is not None
         return len(stream), av1.decode_av1(stream, tile.grown(MARGIN))[inner]
 
@@ -123,10 +125,10 @@ def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual])
     coded = [encode_tile(model, pixels, tile, at) for at in levels]
     seen = [decode_tile(model, tile, at, data) for at, data in zip(levels, coded, strict=True)]
     error, learned = contrast_error(pixels, seen[0]), len(coded[0])
-    quick, shown = as_av1(quality_at(level), QUICK_SPEED, False)
+    quick, shown = as_av1(quality_at(level), QUICK_SPEED, av1.USUAL)
     hoped = looks(math.sqrt(quick / learned), contrast_error(pixels, shown) / error, level)
     quality = quality_for(level, letters, quick, learned)
-    size, shown = as_av1(quality, av1.SPEED, letters)
+    size, shown = as_av1(quality, av1.SPEED, told_at(level, letters))
     more = math.log(size / learned) / math.log(len(coded[1]) / learned)
     parts = []
     for distance in judges:

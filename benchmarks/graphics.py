@@ -1,9 +1,10 @@
-"""Bytes, PSNR and LPIPS of screenshots and drawings beside lossless WebP and AVIF.
+"""Bytes, PSNR and LPIPS of screenshots and drawings beside WebP, AVIF and JPEG XL.
 
     python benchmarks/graphics.py PICTURE ... [--qualities Q,Q,...]
 
-Of AVIF (4:4:4, speed 6) the table gives the fewest bytes that reach the PSNR of each of our files,
-and those that reach its LPIPS.
+Of AVIF (4:4:4, speed 6) and JPEG XL (effort 7) the table gives the fewest bytes that reach the PSNR
+of each of our files, and those that reach its LPIPS, of qualities 10 to 100 in steps of 5; and what
+WebP (method 4) and JPEG XL take without loss.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pillow_jxl  # noqa: F401  # registers itself
 from PIL import Image
 
 import picocodec
 from picocodec.format import container
 from picolab.evaluation.metrics.perceptual import Perceptual
 
-AVIF_QUALITIES = range(10, 101, 5)
+QUALITIES = range(10, 101, 5)
+PEERS: dict[str, dict[str, object]] = {
+    # From two threads on, libaom's bytes are the same.
+    "AVIF": {"subsampling": "4:4:4", "speed": 6, "max_threads": 2},
+    "JXL": {"effort": 7},
+}
 NONE = "does not reach it"
 
 
@@ -41,22 +48,27 @@ def main() -> None:
     args = parser.parse_args()
     qualities = list(args.qualities)
     lpips = Perceptual("lpips_alex")
-    print(
-        "| picture | quality | bytes | PSNR | tiles learned, WebP, AV1 | LPIPS | lossless WebP | "
-        "AVIF, PSNR | AVIF, LPIPS |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    without_loss = ["lossless WebP", "lossless JXL"]
+    columns = ["picture", "quality", "bytes", "PSNR", "tiles learned, WebP, AV1", "LPIPS"]
+    columns += [*without_loss, *(f"{peer}, {by}" for peer in PEERS for by in ("PSNR", "LPIPS"))]
+    print("| " + " | ".join(columns) + " |")
+    print("|" + " --- |" * len(columns))
     for path in args.pictures:
         with Image.open(path) as opened:
             image = opened.convert("RGB")
         pixels = np.array(image)
-        webp = len(saved(image, "WEBP", lossless=True, quality=100, method=4))
-        avif = []
-        for quality in AVIF_QUALITIES:
-            data = saved(image, "AVIF", quality=quality, subsampling="4:4:4", speed=6)
-            with Image.open(io.BytesIO(data)) as opened:
-                decoded = np.array(opened)
-            avif.append((len(data), psnr(decoded, pixels), lpips(pixels, decoded)))
+        exact = [
+            len(saved(image, "WEBP", lossless=True, quality=100, method=4)),
+            len(saved(image, "JXL", lossless=True, effort=7)),
+        ]
+        curves: list[list[tuple[int, float, float]]] = []
+        for peer, options in PEERS.items():
+            curves.append([])
+            for quality in QUALITIES:
+                data = saved(image, peer, quality=quality, **options)
+                with Image.open(io.BytesIO(data)) as opened:
+                    decoded = np.array(opened)
+                curves[-1].append((len(data), psnr(decoded, pixels), lpips(pixels, decoded)))
         for quality in qualities:
             data = picocodec.encode(pixels, quality)
             decoded = picocodec.decode(data)
@@ -65,13 +77,16 @@ def main() -> None:
             av1 = sum(mode in container.AV1_STREAMS for mode in modes)
             learned = modes.count(container.MODE_LEARNED)
             shares = f"{learned}, {len(modes) - learned - av1}, {av1}"
-            by_psnr = min((size for size, value, _ in avif if value >= reached), default=NONE)
-            by_lpips = min((size for size, _, value in avif if value <= apart), default=NONE)
-            print(
-                f"| {path.stem} | {quality:g} | {len(data)} | {reached:.1f} | {shares} | "
-                f"{apart:.4f} | {webp} | {by_psnr} | {by_lpips} |",
-                flush=True,
-            )
+            cells = [path.stem, f"{quality:g}", len(data), f"{reached:.1f}", shares, f"{apart:.4f}"]
+            cells += exact
+            for curve in curves:
+                cells.append(
+                    min((size for size, value, _ in curve if value >= reached), default=NONE)
+                )
+                cells.append(
+                    min((size for size, _, value in curve if value <= apart), default=NONE)
+                )
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def test_all_sizes_come_back(size: tuple[int, int]) -> None:
 
 def test_tools_for_screens_take_fewer_bytes_for_what_repeats() -> None:
     pixels = np.tile(photo(32, 32), (4, 4, 1))
-    usual, by_tools = (encode_av1(pixels, 60, is_screen=is_screen) for is_screen in (False, True))
+    usual, by_tools = (encode_av1(pixels, 60, told=told) for told in (av1.USUAL, av1.SCREEN))
     assert usual is not None and by_tools is not None
     assert len(by_tools) < 0.9 * len(usual)
     tile = Tile(0, 0, *pixels.shape[:2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from picocodec.codec.av1_photos import (
     most_bytes,
     quality_at,
     quality_for,
+    told_at,
     two_toned_share,
 )
 from picocodec.codec.encoder import encode_tile
@@ -146,21 +149,21 @@ def test_what_looks_better_and_is_not_much_larger_is_taken() -> None:
 def test_a_quick_try_that_is_far_off_spares_the_careful_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tries: list[tuple[int, bool]] = []
+    tries: list[tuple[int, Mapping[str, str]]] = []
 
     def counted(
-        pixels: Bytes, quality: int, threads: int, speed: int, is_screen: bool
+        pixels: Bytes, quality: int, threads: int, speed: int, told: Mapping[str, str]
     ) -> bytes | None:
-        tries.append((speed, is_screen))
-        return encode_av1(pixels, quality, threads, speed, is_screen)
+        tries.append((speed, told))
+        return encode_av1(pixels, quality, threads, speed, told)
 
     monkeypatch.setattr(av1, "encode_av1", counted)
     pixels = sign(100, 120)
     inner = pixels[MARGIN:-MARGIN, MARGIN:-MARGIN]
     assert taken(pixels, 500, 2000, inner) is None
-    assert tries == [(QUICK_SPEED, False)]
+    assert tries == [(QUICK_SPEED, av1.USUAL)]
     assert taken(pixels, 500, 2000, np.zeros_like(inner)) is not None
-    assert tries[1:] == [(QUICK_SPEED, False), (av1.SPEED, True)]
+    assert tries[1:] == [(QUICK_SPEED, av1.USUAL), (av1.SPEED, av1.LETTERS)]
 
 
 @needs_av1
@@ -174,6 +177,11 @@ def test_at_high_qualities_it_keeps_what_the_latent_does_not() -> None:
     learned = picocodec.encode(grainy, 69)
     assert modes(learned) == [container.MODE_LEARNED]
     assert error(shown, grainy) < 0.3 * error(picocodec.decode(learned), grainy)
+
+
+def test_letters_are_copied_where_no_blocks_would_show() -> None:
+    told = [told_at(level, letters) for level in (499, 500) for letters in (False, True)]
+    assert told == [av1.USUAL, av1.USUAL, av1.USUAL, av1.LETTERS]
 
 
 def test_below_high_qualities_only_what_is_hoped_for_is_tried() -> None:

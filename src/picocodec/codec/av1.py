@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,10 @@ from picocodec.errors import CorruptTile, UnsupportedVersion
 
 SPEED = 6
 
-# libaom's tools for screens, which it would not use by itself in photographed text, and loops
-# without extra sharpness: fewer bytes at equal distances by any measure, in twice the time.
+# What libaom is told: that a picture has letters, so that it may copy them from each other, which
+# switches its loop filters off; and that it is a screen, where those need no extra sharpness.
+USUAL: dict[str, str] = {}
+LETTERS = {"tune-content": "screen"}
 SCREEN = {"tune-content": "screen", "sharpness": "0"}
 
 # Headers of the two units (OBUs) of a stream, with a size behind: a sequence header and a frame.
@@ -44,11 +47,15 @@ def is_available() -> bool:
 
 
 def encode_av1(
-    pixels: Bytes, quality: int, threads: int = 1, speed: int = SPEED, is_screen: bool = False
+    pixels: Bytes,
+    quality: int,
+    threads: int = 1,
+    speed: int = SPEED,
+    told: Mapping[str, str] = USUAL,
 ) -> bytes | None:
-    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100, by the tools for screens
-    and letters if it is one of these; None where Pillow, or the plug-in that took its place, makes
-    none that `check_stream` lets pass."""
+    """The stream of pixels `[h, w, 3]` at a quality of libavif, 0 to 100, `told` being options of
+    libaom; None where Pillow, or the plug-in that took its place, makes none that `check_stream`
+    lets pass."""
     from PIL import AvifImagePlugin  # noqa: F401  # registers itself
 
     out = io.BytesIO()
@@ -62,7 +69,7 @@ def encode_av1(
             subsampling="4:4:4",
             autotiling=False,
             max_threads=max(2, threads),  # from two on, libaom's bytes are the same
-            advanced=SCREEN if is_screen else {},
+            advanced=told,
         )
     except (OSError, ValueError, RuntimeError):  # built without libaom, or out of memory
         return None

@@ -4,7 +4,7 @@ qualities whatever has more detail than the latent holds (docs/graphics.md)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ TOP_LEVEL = 0.7
 AV1_QUALITY = 16, 90, -18
 QUICK_SPEED, QUICK_BYTES = 9, 1.08
 FOR_TWICE_THE_BYTES, MOST_CHANGE, MOST_QUALITY = 16, 24, 95
+
+# The level, 0 to 1, from which on letters are copied from each other: below, blocks would show on
+# the paper around them, since no loop filter smooths what has such copies.
+COPYING_LEVEL = 0.5
 
 # The networks have little more to give from there on, but AV1 has: up to level 1 its quality rises
 # by so much more, it may take so many times the learned coding's bytes, and bytes count less and
@@ -161,6 +165,11 @@ def quality_for_bytes(quality: int, size: int, wanted: int) -> int:
     return min(max(quality + round(min(max(change, -MOST_CHANGE), MOST_CHANGE)), 1), MOST_QUALITY)
 
 
+def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
+    """What libaom is told of a tile at a level in thousandths."""
+    return av1.LETTERS if has_letters and level >= COPYING_LEVEL * LEVEL_STEPS else av1.USUAL
+
+
 def most_bytes(level: int) -> float:
     """How many times the learned coding's bytes AV1 may take at a level in thousandths."""
     return TOP_BYTES + (MOST_BYTES - TOP_BYTES) * _below_top(level)
@@ -189,10 +198,10 @@ def encode_av1_photo(
     contrast, squared = contrast_error(own, shown), squared_errors(own, shown).sum()
 
     def coded(
-        quality: int, speed: int, is_screen: bool
+        quality: int, speed: int, told: Mapping[str, str]
     ) -> tuple[bytes, float, float, float] | None:
         """The stream, and its bytes and both errors in times of the networks'."""
-        data = av1.encode_av1(pixels, quality, threads, speed, is_screen)
+        data = av1.encode_av1(pixels, quality, threads, speed, told)
         if data is None:
             return None
         shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))[inner]
@@ -200,7 +209,7 @@ def encode_av1_photo(
         times_contrast = contrast_error(own, shown) / contrast
         return data, len(data) / len(learned), times_contrast, times_squared
 
-    quick = coded(quality_at(level), QUICK_SPEED, False)
+    quick = coded(quality_at(level), QUICK_SPEED, av1.USUAL)
     if quick is None:
         return None
     below_top = _below_top(level)
@@ -210,7 +219,7 @@ def encode_av1_photo(
         return None
     speed = av1.SPEED if level < TOP_LEVEL * LEVEL_STEPS else TOP_SPEED
     quality = quality_for(level, has_letters, len(quick[0]), len(learned))
-    careful = coded(quality, speed, has_letters)
+    careful = coded(quality, speed, told_at(level, has_letters))
     if careful is None or careful[1] > most_bytes(level):
         return None
     enough = (ENOUGH_WITH_LETTERS if has_letters else ENOUGH) * below_top**SLOWLY

@@ -183,7 +183,7 @@ def encode_screen(
     `limit` and it takes at most `most` bytes; by `threads` at once."""
     low, high = AV1_QUALITIES
     quality = min(round(low + (high - low) * level / LEVEL_STEPS), BEST_AV1_QUALITY)
-    data = av1.encode_av1(pixels, quality, threads, is_screen=True)
+    data = av1.encode_av1(pixels, quality, threads, told=av1.SCREEN)
     if data is None or len(data) > most or 8 * len(data) >= limit:
         return None
     decoded = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
