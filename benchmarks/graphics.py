@@ -3,8 +3,8 @@
     python benchmarks/graphics.py PICTURE ... [--qualities Q,Q,...]
 
 Of AVIF (4:4:4, speed 6) and JPEG XL (effort 7) the table gives the fewest bytes that reach the PSNR
-of each of our files, and those that reach its LPIPS, of qualities 10 to 95 in steps of 5 and 99; and what
-WebP (method 4) and JPEG XL take without loss.
+of each of our files, and those that reach its LPIPS, of qualities 10, 15 ... 95, 99; and what WebP
+(method 4) and JPEG XL take without loss.
 """
 
 from __future__ import annotations
