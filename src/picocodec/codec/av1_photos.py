@@ -48,10 +48,10 @@ MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 
 # What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
 # error of contrast. It is off by some 0.4: AV1 is taken where it is clearly better, and letters,
-# which are read better so, where it is not clearly worse. What a quick try finds clearly worse is
-# not worth a careful one.
+# which look better than that and are read better so, where it is not clearly worse. What a quick
+# try finds clearly worse is not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
-ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.2, 0.6
+ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.5, 0.6
 # Noise around letters shows, and is a squared error: AV1 is taken there, too, where bytes times
 # that are less than this part (2 dB) of the networks'. Quick tries are 1.7 dB worse in the mean.
 MOST_ERROR, MOST_QUICK_ERROR = 0.63, 1.06
