@@ -49,10 +49,10 @@ MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 
 # What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
 # error of contrast. It is off by some 0.4: AV1 is taken where it is clearly better, and letters,
-# which look better than that and are read better so, where it is not clearly worse. What a quick
-# try finds clearly worse is not worth a careful one.
+# which are read better so, where it is not clearly worse; copied ones look better than it says.
+# What a quick try finds clearly worse is not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
-ENOUGH, ENOUGH_WITH_LETTERS, MOST_OF_QUICK = -0.3, 0.5, 0.6
+ENOUGH, ENOUGH_WITH_LETTERS, ENOUGH_COPIED, MOST_OF_QUICK = -0.3, 0.2, 0.5, 0.6
 # Noise around letters shows, and is a squared error: AV1 is taken there, too, where bytes times
 # that are less than this part (2 dB) of the networks'. Quick tries are 1.7 dB worse in the mean.
 MOST_ERROR, MOST_QUICK_ERROR = 0.63, 1.06
@@ -171,6 +171,14 @@ def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
     return av1.LETTERS if has_letters and level >= COPYING_LEVEL * LEVEL_STEPS else av1.USUAL
 
 
+def enough(level: int, has_letters: bool) -> float:
+    """What `looks` must be less than at a level in thousandths."""
+    most = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
+    if told_at(level, has_letters) is av1.LETTERS:
+        most = ENOUGH_COPIED
+    return most * _below_top(level) ** SLOWLY
+
+
 def most_bytes(level: int) -> float:
     """How many times the learned coding's bytes AV1 may take at a level in thousandths."""
     return TOP_BYTES + (MOST_BYTES - TOP_BYTES) * _below_top(level)
@@ -224,8 +232,7 @@ def encode_av1_photo(
     careful = coded(quality, speed, told_at(level, has_letters))
     if careful is None or careful[1] > most_bytes(level):
         return None
-    enough = (ENOUGH_WITH_LETTERS if has_letters else ENOUGH) * below_top**SLOWLY
-    is_better = looks(careful[1], careful[2], level) < enough
+    is_better = looks(careful[1], careful[2], level) < enough(level, has_letters)
     if has_letters:
         is_better |= careful[1] ** below_top * careful[3] < MOST_ERROR**below_top
     return careful[0] if is_better else None
