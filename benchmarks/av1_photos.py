@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -76,17 +76,13 @@ def main() -> None:
     parser.add_argument("--letters", action="store_true", help="tiles that may have letters")
     parser.add_argument("--fit", action="store_true", help="levels up to 700 are what to fit")
     args = parser.parse_args()
-    data = load_tiles([args.folder])
-    order = np.random.default_rng(1).permutation(len(data.tiles))
+    wanted = "letters" if args.letters else "photos"
     chosen: list[Bytes] = []
     seen = 0
-    for i in order:
-        height, width = (min(int(side), TILE) for side in data.sizes[i])
-        pixels = np.ascontiguousarray(data.tiles[i, :, :height, :width].permute(1, 2, 0).numpy())
-        if is_flat(pixels) and has_hard_steps(pixels):
-            continue
-        seen += 1
-        if has_letters(brightness_of(pixels)) == args.letters:
+    for pixels in shuffled(args.folder, 1):
+        kind = kind_of(pixels)
+        seen += kind != "screens"
+        if kind == wanted:
             chosen.append(pixels)
         if len(chosen) == args.tiles:
             break
@@ -161,6 +157,21 @@ def print_fit(trials: list[Trial]) -> None:
     print(f"FORESEEN_BY_DETAIL = {', '.join(pairs)}")
     foreseen = np.stack(columns, 1) @ weights
     print(f"which tell {np.corrcoef(foreseen, judged)[0, 1]:.2f} of what is judged then")
+
+
+def shuffled(folder: Path, seed: int) -> Iterator[Bytes]:
+    """Training tiles `[h, w, 3]`, in an order that the seed decides."""
+    data = load_tiles([folder])
+    for i in np.random.default_rng(seed).permutation(len(data.tiles)):
+        height, width = (min(int(side), TILE) for side in data.sizes[i])
+        yield np.ascontiguousarray(data.tiles[i, :, :height, :width].permute(1, 2, 0).numpy())
+
+
+def kind_of(pixels: Bytes) -> str:
+    """`screens`, and of the rest `letters` for what may have some and `photos`."""
+    if is_flat(pixels) and has_hard_steps(pixels):
+        return "screens"
+    return "letters" if has_letters(brightness_of(pixels)) else "photos"
 
 
 def brightness_of(pixels: Bytes) -> Bytes:

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from av1_photos import kind_of, shuffled
 from numpy.typing import NDArray
-from PIL import Image
 
 from picocodec.codec import av1
-from picocodec.codec.av1_photos import has_letters
-from picocodec.codec.graphics import has_hard_steps, is_flat
 from picocodec.codec.tiles import Tile
-from picocodec.format.container import TILE
-from picolab.data.images import load_tiles
 from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
 
@@ -40,7 +36,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=12, help="of each kind")
     args = parser.parse_args()
     tiles: dict[str, list[Bytes]] = {kind: [] for kind in TOLD}
-    for pixels in shuffled(args.folder):
+    for pixels in shuffled(args.folder, 3):
         chosen = tiles[kind_of(pixels)]
         if len(chosen) < args.tiles:
             chosen.append(pixels)
@@ -57,21 +53,6 @@ def main() -> None:
         parts.append(f"{better.bytes / usual.bytes - 1:+.1%}")
         parts.append(f"{better.seconds / usual.seconds:.1f}")
         print("| " + " | ".join(parts) + " |", flush=True)
-
-
-def shuffled(folder: Path) -> Iterator[Bytes]:
-    """Training tiles `[h, w, 3]` in an order that is always the same."""
-    data = load_tiles([folder])
-    for i in np.random.default_rng(3).permutation(len(data.tiles)):
-        height, width = (min(int(side), TILE) for side in data.sizes[i])
-        yield np.ascontiguousarray(data.tiles[i, :, :height, :width].permute(1, 2, 0).numpy())
-
-
-def kind_of(pixels: Bytes) -> str:
-    if is_flat(pixels) and has_hard_steps(pixels):
-        return "screens"
-    brightness = np.asarray(Image.fromarray(pixels).convert("L"))
-    return "letters" if has_letters(brightness) else "photos"
 
 
 class Measured:
