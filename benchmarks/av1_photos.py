@@ -1,19 +1,23 @@
-"""What AV1 does better than the networks, and whether the encoder can tell, on training tiles.
+"""What AV1 does better than the networks, and whether the encoder can tell.
 
-    python benchmarks/av1_photos.py $PICOLAB_TRAIN --tiles 50 [--letters] [--fit]
+    python benchmarks/av1_photos.py $PICOLAB_TRAIN runs/rendered --tiles 24 [--trials FILE] [--fit]
 
-Tiles without letters (or those that may have some), screens left out, at each level: what
-`picocodec.codec.av1_photos.looks` says, and what LPIPS (AlexNet) and DISTS say of AV1 at the bytes
-that it takes, in parts of what the networks would have there.
-`--fit` prints what the constants of that module are fitted to.
+Of each folder so many tiles that may have letters and as many that have none, screens left out, at
+each level as the encoder would code them with AV1: of those that it takes, and of those that it
+leaves to the networks, the medians of LPIPS (AlexNet), DISTS and root squared errors, in parts of
+what the networks would have at the bytes that AV1 takes.
+`--trials` keeps what was measured, and goes on from there. `--fit` prints what the constants of
+`picocodec.codec.av1_photos` are fitted to.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,17 @@ from PIL import Image
 from picocodec.codec import av1, tiles
 from picocodec.codec.av1_photos import (
     QUICK_SPEED,
-    Detail,
+    TOP_LEVEL,
     contrast_error,
-    detail_of,
+    enough,
     has_letters,
     looks,
+    most_bytes,
+    plainness_of,
     quality_at,
     quality_for,
+    speed_at,
+    squared_error,
     told_at,
 )
 from picocodec.codec.encoder import decode_tile, encode_tile
@@ -41,26 +49,38 @@ from picolab.data.images import load_tiles
 from picolab.evaluation.metrics.perceptual import Perceptual
 
 STEP = 70  # in level, over which the networks' exchange of bytes for distances is measured
-BOUNDS = -math.inf, -0.5, -0.25, 0, 0.25, 0.5, math.inf  # of looks
+DISTANCES = "LPIPS", "DISTS", "RMSE"
 
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One tile at one level: what the encoder knows of AV1, in times of the networks', the looks of
-    a quick try, and distances by LPIPS and DISTS, in parts of the networks' at the same bytes."""
+    """One tile at one level: what the encoder knows of it; bytes, error of contrast and squared
+    errors of AV1, quick and careful, in times of the networks'; and distances, in parts of what the
+    networks have at the same bytes."""
 
+    folder: str
+    tile: int
     level: int
-    detail: Detail
-    times_bytes: float
-    times_error: float
-    quick: float
-    distances: tuple[float, float]
+    has_letters: bool
+    plainness: float
+    bits: float
+    quick: tuple[float, float, float]
+    careful: tuple[float, float, float]
+    distances: tuple[float, float, float]
 
     @property
-    def judged(self) -> float:
-        return looks(self.times_bytes, self.times_error, self.level)
+    def hoped(self) -> float:
+        """`looks` after a quick try."""
+        return looks(math.sqrt(self.quick[0]), *self.quick[1:], self.level)
+
+    @property
+    def is_taken(self) -> bool:
+        """Where it is tried, and the quick try does not rule it out."""
+        judged = looks(*self.careful, self.level)
+        is_small = self.careful[0] <= most_bytes(self.level)
+        return is_small and judged < enough(self.level, self.has_letters)
 
     @property
     def seen(self) -> float:
@@ -70,47 +90,53 @@ class Trial:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--tiles", type=int, default=100)
-    parser.add_argument("--levels", default="300,500", help="in thousandths")
-    parser.add_argument("--letters", action="store_true", help="tiles that may have letters")
-    parser.add_argument("--fit", action="store_true", help="levels up to 700 are what to fit")
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--tiles", type=int, default=24, help="of each kind and folder")
+    parser.add_argument("--levels", default="250,400,550,700,850", help="in thousandths")
+    parser.add_argument("--trials", type=Path, help="a JSON file that keeps what was measured")
+    parser.add_argument("--fit", action="store_true", help="constants, by least squares")
     args = parser.parse_args()
-    wanted = "letters" if args.letters else "photos"
-    chosen: list[Bytes] = []
-    seen = 0
-    for pixels in shuffled(args.folder, 1):
-        kind = kind_of(pixels)
-        seen += kind != "screens"
-        if kind == wanted:
-            chosen.append(pixels)
-        if len(chosen) == args.tiles:
-            break
-    print(f"{len(chosen)} of {seen} tiles\n")
+    levels = [int(level) for level in args.levels.split(",")]
+    done: dict[tuple[str, int, int], Trial] = {}
+    if args.trials and args.trials.exists():
+        for kept in json.loads(args.trials.read_text()):
+            trial = Trial(**{k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()})
+            done[trial.folder, trial.tile, trial.level] = trial
     judges = [Perceptual("lpips_alex"), Perceptual("dists")]
-    print("| level | looks | tiles | AV1 / networks: LPIPS | lower in | DISTS | lower in |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
     trials: list[Trial] = []
-    for level in map(int, args.levels.split(",")):
-        here = [trial_of(pixels, level, args.letters, judges) for pixels in chosen]
-        judged = np.array([t.judged for t in here])
-        distances = np.array([t.distances for t in here])
-        for low, high in zip(BOUNDS, BOUNDS[1:], strict=False):
-            within = distances[(judged >= low) & (judged < high)]
-            if len(within):
-                medians, shares = np.median(within, 0), 100 * (within < 1).mean(0)
-                parts = [f"{m:.2f} | {s:.0f} %" for m, s in zip(medians, shares, strict=True)]
-                line = " | ".join([f"{low:g} to {high:g}", str(len(within)), *parts])
-                print(f"| {level} | {line} |", flush=True)
-        trials += here
+    for folder in args.folders:
+        for number, pixels in chosen(folder, args.tiles):
+            for level in levels:
+                key = folder.name, number, level
+                if key not in done:
+                    done[key] = trial_of(folder.name, number, pixels, level, judges)
+                trials.append(done[key])
+            if args.trials:
+                kept = [asdict(trial) for trial in done.values()]
+                args.trials.write_text(json.dumps(kept, default=float))
+    print_table(trials)
     if args.fit:
         print_fit(trials)
 
 
-def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual]) -> Trial:
+def chosen(folder: Path, count: int) -> Iterator[tuple[int, Bytes]]:
+    """So many tiles that may have letters, and as many without, with their numbers."""
+    left = {"letters": count, "photos": count}
+    for number, pixels in enumerate(shuffled(folder, 1)):
+        kind = kind_of(pixels)
+        if left.get(kind, 0):
+            left[kind] -= 1
+            yield number, pixels
+
+
+def trial_of(
+    folder: str, number: int, pixels: Bytes, level: int, judges: list[Perceptual]
+) -> Trial:
     model, tile = load_model(DEFAULT_MODEL, 1), Tile(0, 0, *pixels.shape[:2])
     grown = tiles.with_margin(pixels, tile)
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
+    brightness = brightness_of(pixels)
+    letters = has_letters(brightness)
 
     def as_av1(quality: int, speed: int, told: Mapping[str, str]) -> tuple[int, Bytes]:
         stream = av1.encode_av1(grown, quality, 1, speed, told)
@@ -120,43 +146,76 @@ def trial_of(pixels: Bytes, level: int, letters: bool, judges: list[Perceptual])
     levels = level, level + (STEP if level + STEP <= LEVEL_STEPS else -STEP)
     coded = [encode_tile(model, pixels, tile, at) for at in levels]
     seen = [decode_tile(model, tile, at, data) for at, data in zip(levels, coded, strict=True)]
-    error, learned = contrast_error(pixels, seen[0]), len(coded[0])
-    quick, shown = as_av1(quality_at(level), QUICK_SPEED, av1.USUAL)
-    hoped = looks(math.sqrt(quick / learned), contrast_error(pixels, shown) / error, level)
-    quality = quality_for(level, letters, quick, learned)
-    size, shown = as_av1(quality, av1.SPEED, told_at(level, letters))
+    learned = len(coded[0])
+    contrast, squared = contrast_error(pixels, seen[0]), squared_error(pixels, seen[0])
+
+    def times(size: int, shown: Bytes) -> tuple[float, float, float]:
+        errors = contrast_error(pixels, shown) / contrast, squared_error(pixels, shown) / squared
+        return size / learned, *errors
+
+    quick = as_av1(quality_at(level), QUICK_SPEED, av1.USUAL)
+    quality = quality_for(level, letters, quick[0], learned)
+    size, shown = as_av1(quality, speed_at(level, letters), told_at(level, letters))
     more = math.log(size / learned) / math.log(len(coded[1]) / learned)
     parts = []
-    for distance in judges:
+    for distance in (*judges, lambda a, b: math.sqrt(squared_error(a, b))):
         ours, other = (distance(pixels, picture) for picture in seen)
         parts.append(distance(pixels, shown) / (ours * (other / ours) ** more))
-    times_error = contrast_error(pixels, shown) / error
-    detail = detail_of(brightness_of(pixels))
-    return Trial(level, detail, size / learned, times_error, hoped, (parts[0], parts[1]))
+    return Trial(
+        folder,
+        number,
+        level,
+        letters,
+        plainness_of(brightness),
+        8 * learned / (tile.width * tile.height),
+        times(*quick),
+        times(size, shown),
+        (parts[0], parts[1], parts[2]),
+    )
+
+
+def print_table(trials: list[Trial]) -> None:
+    titles = [f"{which}: {name}" for which in ("taken", "left") for name in DISTANCES]
+    print(f"| folder | letters | level | tiles | taken | {' | '.join(titles)} |")
+    print("| --- |" + " --- |" * (4 + len(titles)))
+    folders = dict.fromkeys(trial.folder for trial in trials)
+    levels = dict.fromkeys(trial.level for trial in trials)
+    for folder, letters, level in product(folders, (True, False), levels):
+        known = folder, letters, level
+        here = [t for t in trials if (t.folder, t.has_letters, t.level) == known]
+        taken = [t for t in here if t.is_taken]
+        parts = [folder, "yes" if letters else "no", str(level), str(len(here)), str(len(taken))]
+        for some in (taken, [t for t in here if not t.is_taken]):
+            medians = np.median([t.distances for t in some], 0) if some else ()
+            parts += [f"{m:.2f}" for m in medians] or ["-"] * len(DISTANCES)
+        if here:
+            print(f"| {' | '.join(parts)} |")
 
 
 def print_fit(trials: list[Trial]) -> None:
     """The constants that what is seen asks for, by least squares."""
     seen = np.array([t.seen for t in trials])
-    known = np.array([[1, math.log2(t.times_bytes), math.log2(t.times_error)] for t in trials])
+    known = np.array([[1, *map(math.log2, t.careful)] for t in trials])
     weights, *_ = np.linalg.lstsq(known, seen, rcond=None)
-    numbers = ", ".join(f"{w:.3f}" for w in weights)
-    print(f"\nLOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = {numbers}")
     judged = known @ weights
-    print(f"which tell {np.corrcoef(judged, seen)[0, 1]:.2f} (correlation)")
-    late = np.array([t.quick for t in trials])[judged < 0]
-    print(f"quick tries of those below 0: median {np.median(late):.2f}, most {late.max():.2f}")
-    share = np.array([t.level for t in trials]) / LEVEL_STEPS
-    details = np.array([astuple(t.detail) for t in trials])
-    columns = [np.ones(len(trials)), share, share**2]
-    for column in details.T:
-        columns += [column, column * share]
-    weights, *_ = np.linalg.lstsq(np.stack(columns, 1), judged, rcond=None)
-    print(f"FORESEEN_BY_LEVEL = {', '.join(f'{w:.3f}' for w in weights[:3])}")
-    pairs = (f"({a:.3f}, {b:.3f})" for a, b in weights[3:].reshape(-1, 2))
-    print(f"FORESEEN_BY_DETAIL = {', '.join(pairs)}")
-    foreseen = np.stack(columns, 1) @ weights
-    print(f"which tell {np.corrcoef(foreseen, judged)[0, 1]:.2f} of what is judged then")
+    print(f"\nLOOKS, ..._BY_BYTES, _BY_CONTRAST, _BY_ERRORS = {_numbers(weights)}")
+    print(f"which tell {np.corrcoef(judged, seen)[0, 1]:.2f} (correlation), ", end="")
+    print(f"{(judged - seen).std():.2f} off (standard deviation)")
+    for letters in (True, False):
+        late = np.array([t.hoped for t in trials if t.is_taken and t.has_letters == letters])
+        percentiles = _numbers(np.percentile(late, [50, 80, 90, 95, 100]))
+        print(f"quick tries of those taken, {letters=}: {percentiles} (50, 80, 90, 95, 100 %)")
+    is_top = [t.level >= TOP_LEVEL * LEVEL_STEPS for t in trials]
+    plain = [not (t.has_letters or top) for t, top in zip(trials, is_top, strict=True)]
+    cheap = np.array([[1, t.plainness, math.log2(t.bits)] for t in trials])[plain]
+    weights, *_ = np.linalg.lstsq(cheap, judged[plain], rcond=None)
+    print(f"FORESEEN = {_numbers(weights)}")
+    told = np.corrcoef(cheap @ weights, judged[plain])[0, 1]
+    print(f"which tell {told:.2f} of what is judged then")
+
+
+def _numbers(values: NDArray[np.float64]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def shuffled(folder: Path, seed: int) -> Iterator[Bytes]:

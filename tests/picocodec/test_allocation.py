@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.codec.allocation import LEAST, MOST, Look, level_offsets, log_gradient, look_at
-from picocodec.codec.av1_photos import detail_of
+from picocodec.codec.av1_photos import plainness_of
 
 
 def stripes(step: int, side: int = 64) -> NDArray[np.uint8]:
@@ -46,4 +46,5 @@ def test_drawings_are_told_from_photos() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     assert look_at(np.full((64, 64, 3), 9, np.uint8)) == Look(True, -4)
     brightness = np.asarray(Image.fromarray(noise).convert("L"))
-    assert look_at(noise) == Look(False, log_gradient(brightness), detail=detail_of(brightness))
+    expected = Look(False, log_gradient(brightness), plainness=plainness_of(brightness))
+    assert look_at(noise) == expected

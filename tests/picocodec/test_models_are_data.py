@@ -14,7 +14,7 @@ import onnx
 import pytest
 from tiny import photo
 
-from picocodec.codec import networks
+from picocodec.codec import av1, networks
 from picocodec.codec.decoder import decode_picture
 from picocodec.codec.encoder import encode_picture
 from picocodec.codec.networks import FILES, MODEL_PATH_VARIABLE, Model, load_model
@@ -207,6 +207,7 @@ def test_a_network_cannot_reach_for_other_files(copy: Path) -> None:
 
 def test_a_network_that_fails_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(copy.parent))
+    monkeypatch.setattr(av1, "is_available", lambda: False)
     data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1)
     graph = onnx.load(copy / "synthesis.onnx")
     graph.graph.input[0].name = "unheard"

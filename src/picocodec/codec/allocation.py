@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picocodec.codec.av1_photos import Detail, detail_of, has_letters
+from picocodec.codec.av1_photos import has_letters, plainness_of
 from picocodec.codec.graphics import is_flat
 
 # In thousandths of the level: for each halving of the gradient, and at most, either way.
@@ -26,19 +26,19 @@ LEAST, MOST = -80, 120
 @dataclass(frozen=True)
 class Look:
     """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
-    have letters, and its detail: by default that of a plain area."""
+    have letters, and its plainness (`plainness_of`)."""
 
     drawn: bool
     gradient: float
     lettered: bool = False
-    detail: Detail = Detail(0.0, 0.0, 0.0)
+    plainness: float = 0.0
 
 
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""
     brightness = np.asarray(Image.fromarray(pixels).convert("L"))
     return Look(
-        is_flat(pixels), log_gradient(brightness), has_letters(brightness), detail_of(brightness)
+        is_flat(pixels), log_gradient(brightness), has_letters(brightness), plainness_of(brightness)
     )
 
 

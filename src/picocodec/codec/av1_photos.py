@@ -4,7 +4,7 @@ qualities whatever has more detail than the latent holds (docs/graphics.md)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,7 @@ Bytes = NDArray[np.uint8]
 TWO_TONED_SHARE = 0.55
 SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 
-# The level, 0 to 1, from which on every tile is tried: there AV1 is clearly better on a third of
-# those that have no letters, at 0.5 on one in seven.
+# The level, 0 to 1, from which on every tile is tried: there AV1 is clearly better on most.
 TOP_LEVEL = 0.7
 
 # libavif's quality at level 0, and what comes on top by the level, 0 to 1, and by its square: AV1
@@ -46,70 +45,65 @@ COPYING_LEVEL = 0.5
 # letters, where it would be 4 to 8 %.
 TOP_QUALITY, TOP_BYTES, TOP_SPEED = 4, 3.0, 7
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
+NEARLY = 0.9  # a quick try tells the bytes of a careful one so closely
 
-# What `looks` was fitted to on training tiles: a constant, by twice the bytes, and by twice the
-# error of contrast. It is off by some 0.4: AV1 is taken where it is clearly better, and letters,
-# which are read better so, where it is not clearly worse; copied ones look better than it says.
-# What a quick try finds clearly worse is not worth a careful one.
-LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST = 0.5, 1.75, 1.0
-ENOUGH, ENOUGH_WITH_LETTERS, ENOUGH_COPIED, MOST_OF_QUICK = -0.3, 0.2, 0.5, 0.6
-# Noise around letters shows, and is a squared error: AV1 is taken there, too, where bytes times
-# that are less than this part (2 dB) of the networks'. Quick tries are 1.7 dB worse in the mean.
+# What `looks` was fitted to: a constant, by twice the bytes, by twice the error of contrast and by
+# twice the squared errors. It is off by some 0.3: AV1 is taken where it is clearly better; and
+# where it is not clearly worse for letters, which are read better so, and for the last tiles of a
+# picture that would be learned. What a quick try finds worse by the last constant is not worth a
+# careful one.
+LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST, LOOKS_BY_ERRORS = 0.27, 0.85, 0.45, 0.49
+CLEARLY_BETTER, NOT_WORSE, QUICK_SLACK = -0.12, 0.1, 0.12
+# Noise around letters shows on the grain of paper, where contrast does not tell it: AV1 is taken
+# there, too, where bytes times squared errors are less than this part (2 dB) of the networks'.
+# Quick tries are 1.7 dB worse in the mean.
 MOST_ERROR, MOST_QUICK_ERROR = 0.63, 1.06
-SLOWLY = 0.25  # the power of how far it is to the highest level, where nothing else counts
+SLOWLY = 0.25  # the power of how far it is to the highest level, where errors alone count
 
 # Deviations in squares of 8x8 pixels, in steps of 255, that are hardly seen to differ.
 UNSEEN_CONTRAST = 2
 
-# What `foreseen` was fitted to, of 60 training tiles: by level and its square; and by `Detail`,
-# and by that times the level. Below `TOP_LEVEL` only what is below the last is worth the time.
-FORESEEN_BY_LEVEL = 3.018, -4.621, 0.816
-FORESEEN_BY_DETAIL = (1.093, -0.595), (0.619, -1.845), (-0.481, 1.078)
+# What `foreseen` was fitted to: a constant, by plainness, and by twice the bits of a pixel. Below
+# `TOP_LEVEL` only what is below the last is worth the time.
+FORESEEN = -0.57, -0.165, -0.18
 FORESEEN_TO_TRY = -0.2
 
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
 
 
+INNER = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)  # of a tile with its margin
+
+
 @dataclass(frozen=True)
-class Detail:
-    """Of a tile's brightness, all logarithms to base 2: how much it differs from pixel to pixel
-    as noise does, rather than as blurred edges do; and how much within squares of 8x8, in the mean
-    and in the mean of squares."""
+class Av1Photo:
+    """A tile as AV1: its stream, libavif's quality, and the sum of squared errors."""
 
-    sharpness: float
-    contrast: float
-    strong_contrast: float
+    stream: bytes
+    quality: int
+    squared: float
 
 
-def detail_of(brightness: Bytes) -> Detail:
-    """Of brightness `[h, w]`, from two columns on; smaller tiles have none."""
-    if brightness.shape[1] < 3:
-        return Detail(0.0, 0.0, 0.0)
-    step = np.diff(brightness.astype(np.int16), axis=1)
-    bend = np.abs(np.diff(step, axis=1)).mean()
-    low, high = (part.astype(np.float32) for part in _ends(_squares(brightness)))
-    contrast = high - low if low.size else np.zeros(1, np.float32)
-    return Detail(
-        math.log2((bend + 0.05) / (np.abs(step).mean() + 0.05)),
-        math.log2(contrast.mean() + 1),
-        math.log2(np.square(contrast).mean() + 1),
-    )
+def plainness_of(brightness: Bytes) -> float:
+    """How much of brightness `[h, w]` is free of noise: of its squares of 2x2 pixels, those whose
+    two diagonals differ by at most a step of 255 in sum; the logarithm to base 2, at least -10."""
+    steps = np.diff(np.diff(brightness.astype(np.int16), axis=0), axis=1)
+    share = float((np.abs(steps) <= 1).mean()) if steps.size else 1.0
+    return math.log2(max(share, 2**-10))
 
 
-def is_worth_a_try(detail: Detail, level: int) -> bool:
-    """Whether a tile without letters may be better as AV1, at a level in thousandths."""
-    return level >= TOP_LEVEL * LEVEL_STEPS or foreseen(detail, level) < FORESEEN_TO_TRY
+def is_worth_a_try(plainness: float, bits: float, level: int) -> bool:
+    """Whether a tile without letters, learned in so many bits a pixel, may be better as AV1, at a
+    level in thousandths."""
+    if level >= TOP_LEVEL * LEVEL_STEPS:
+        return True
+    return bits > 0 and foreseen(plainness, bits) < FORESEEN_TO_TRY
 
 
-def foreseen(detail: Detail, level: int) -> float:
-    """What to expect of `looks` at a level in thousandths."""
-    share = level / LEVEL_STEPS
-    known = detail.sharpness, detail.contrast, detail.strong_contrast
-    constant, rise, bend = FORESEEN_BY_LEVEL
-    sums = constant + rise * share + bend * share**2
-    for value, (weight, by_level) in zip(known, FORESEEN_BY_DETAIL, strict=True):
-        sums += (weight + by_level * share) * value
-    return sums
+def foreseen(plainness: float, bits: float) -> float:
+    """What to expect of `looks`: bits that noise does not explain are spent on structure, which AV1
+    codes better."""
+    constant, by_plainness, by_bits = FORESEEN
+    return constant + by_plainness * plainness + by_bits * math.log2(bits)
 
 
 def has_letters(brightness: Bytes) -> bool:
@@ -151,12 +145,13 @@ def quality_at(level: int) -> int:
 
 def quality_for(level: int, has_letters: bool, quick: int, learned: int) -> int:
     """The same for a tile that takes so many bytes in a quick try, and in the learned coding; what
-    follows from that counts less and less towards the highest level, and not for letters, which are
-    read by their edges, whatever these cost."""
-    usual = quality_at(level)
+    follows from that counts less and less towards the highest level. Letters, which are read by
+    their edges, get the usual one, or what takes nearly the most bytes that there may be."""
+    usual, size = quality_at(level), round(quick / QUICK_BYTES)
     if has_letters:
-        return usual
-    change = quality_for_bytes(usual, round(quick / QUICK_BYTES), learned) - usual
+        most = round(NEARLY * most_bytes(level) * learned)
+        return min(usual, quality_for_bytes(usual, size, most))
+    change = quality_for_bytes(usual, size, learned) - usual
     return usual + round(_below_top(level) * change)
 
 
@@ -166,16 +161,20 @@ def quality_for_bytes(quality: int, size: int, wanted: int) -> int:
     return min(max(quality + round(min(max(change, -MOST_CHANGE), MOST_CHANGE)), 1), MOST_QUALITY)
 
 
+def speed_at(level: int, has_letters: bool) -> int:
+    """AV1's speed for a careful try at a level in thousandths."""
+    is_one_of_many = level >= TOP_LEVEL * LEVEL_STEPS and not has_letters
+    return TOP_SPEED if is_one_of_many else av1.SPEED
+
+
 def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
     """What libaom is told of a tile at a level in thousandths."""
     return av1.LETTERS if has_letters and level >= COPYING_LEVEL * LEVEL_STEPS else av1.USUAL
 
 
-def enough(level: int, has_letters: bool) -> float:
+def enough(level: int, has_letters: bool, is_among_last: bool = False) -> float:
     """What `looks` must be less than at a level in thousandths."""
-    most = ENOUGH_WITH_LETTERS if has_letters else ENOUGH
-    if told_at(level, has_letters) is av1.LETTERS:
-        most = ENOUGH_COPIED
+    most = NOT_WORSE if has_letters or is_among_last else CLEARLY_BETTER
     return most * _below_top(level) ** SLOWLY
 
 
@@ -196,54 +195,71 @@ def encode_av1_photo(
     learned: bytes,
     decode: Callable[[bytes], Bytes],
     threads: int,
-) -> bytes | None:
-    """An AV1 stream of a tile with its margin, `[h + 8, w + 8, 3]`, if it looks better than what
-    the networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
+    is_among_last: bool = False,
+) -> Av1Photo | None:
+    """A tile with its margin, `[h + 8, w + 8, 3]`, as AV1 if that looks better than what the
+    networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
     `learned`; by `threads` at once."""
     if not learned:
         return None
-    inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
-    own, shown = pixels[inner], decode(learned)
-    contrast, squared = contrast_error(own, shown), squared_errors(own, shown).sum()
+    own, shown = pixels[INNER], decode(learned)
+    contrast, squared = contrast_error(own, shown), squared_error(own, shown)
 
     def coded(
         quality: int, speed: int, told: Mapping[str, str]
-    ) -> tuple[bytes, float, float, float] | None:
-        """The stream, and its bytes and both errors in times of the networks'."""
-        data = av1.encode_av1(pixels, quality, threads, speed, told)
-        if data is None:
+    ) -> tuple[Av1Photo, float, float, float] | None:
+        """The photo, and its bytes and both errors in times of the networks'."""
+        stream = av1.encode_av1(pixels, quality, threads, speed, told)
+        if stream is None:
             return None
-        shown = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))[inner]
-        times_squared = float(squared_errors(own, shown).sum() / max(squared, 1e-9))
-        times_contrast = contrast_error(own, shown) / contrast
-        return data, len(data) / len(learned), times_contrast, times_squared
+        shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))[INNER]
+        photo = Av1Photo(stream, quality, squared_error(own, shown))
+        times = contrast_error(own, shown) / contrast, photo.squared / squared
+        return photo, len(stream) / len(learned), *times
 
     quick = coded(quality_at(level), QUICK_SPEED, av1.USUAL)
     if quick is None:
         return None
-    below_top = _below_top(level)
+    most, below_top = enough(level, has_letters, is_among_last), _below_top(level)
     # A careful one of other bytes has more or less of errors instead: half of them remain.
-    hopeless = looks(math.sqrt(quick[1]), quick[2], level) > MOST_OF_QUICK
-    if hopeless and not (has_letters and quick[1] ** below_top * quick[3] < MOST_QUICK_ERROR):
+    is_hopeless = looks(math.sqrt(quick[1]), *quick[2:], level) > most + QUICK_SLACK
+    if is_hopeless and not (has_letters and quick[1] ** below_top * quick[3] < MOST_QUICK_ERROR):
         return None
-    is_one_of_many = level >= TOP_LEVEL * LEVEL_STEPS and not has_letters
-    speed = TOP_SPEED if is_one_of_many else av1.SPEED
-    quality = quality_for(level, has_letters, len(quick[0]), len(learned))
-    careful = coded(quality, speed, told_at(level, has_letters))
+    quality = quality_for(level, has_letters, len(quick[0].stream), len(learned))
+    careful = coded(quality, speed_at(level, has_letters), told_at(level, has_letters))
     if careful is None or careful[1] > most_bytes(level):
         return None
-    is_better = looks(careful[1], careful[2], level) < enough(level, has_letters)
+    is_better = looks(*careful[1:], level) < most
     if has_letters:
         is_better |= careful[1] ** below_top * careful[3] < MOST_ERROR**below_top
     return careful[0] if is_better else None
 
 
-def looks(times_bytes: float, times_error: float, level: int) -> float:
-    """How far a tile as AV1, of so many times the bytes and the error of contrast, is from itself
-    by LPIPS and DISTS, beside what the networks make of it at the same bytes: the logarithm to base
-    2. Towards the highest level the contrast alone decides."""
+def encode_av1_whole(
+    pixels: Bytes, level: int, has_letters: bool, parts: Sequence[Av1Photo], threads: int
+) -> bytes | None:
+    """The stream of a picture `[h, w, 3]` in one piece, if it takes fewer bytes than all its tiles
+    as AV1, `parts`, and these times squared errors are fewer, too; at a level in thousandths."""
+    size = sum(len(part.stream) for part in parts)
+    quality = round(sum(part.quality * len(part.stream) for part in parts) / size)
+    told, speed = told_at(level, has_letters), speed_at(level, has_letters)
+    stream = av1.encode_av1(pixels, quality, threads, speed, told)
+    if stream is None or len(stream) >= size:
+        return None
+    shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))
+    squared = squared_error(pixels, shown)
+    return stream if len(stream) * squared < size * sum(part.squared for part in parts) else None
+
+
+def looks(times_bytes: float, times_contrast: float, times_squared: float, level: int) -> float:
+    """How far a tile as AV1, of so many times the bytes, the error of contrast and the squared
+    errors, is from itself beside what the networks make of it at the same bytes: the logarithm to
+    base 2 of a geometric mean, that of LPIPS, DISTS and the root of squared errors. Towards the
+    highest level both errors alone decide."""
     by_bytes = LOOKS + LOOKS_BY_BYTES * math.log2(times_bytes)
-    return _below_top(level) ** SLOWLY * by_bytes + LOOKS_BY_CONTRAST * math.log2(times_error)
+    by_errors = LOOKS_BY_CONTRAST * math.log2(times_contrast)
+    by_errors += LOOKS_BY_ERRORS * math.log2(times_squared)
+    return _below_top(level) ** SLOWLY * by_bytes + by_errors
 
 
 def contrast_error(pixels: Bytes, decoded: Bytes) -> float:
@@ -251,6 +267,11 @@ def contrast_error(pixels: Bytes, decoded: Bytes) -> float:
     brightness's deviation; above 0."""
     ours, theirs = (np.log2(_deviations(p) + UNSEEN_CONTRAST) for p in (pixels, decoded))
     return float(np.abs(ours - theirs).mean()) + 1e-4
+
+
+def squared_error(pixels: Bytes, decoded: Bytes) -> float:
+    """The sum of squared errors; above 0."""
+    return float(squared_errors(pixels, decoded).sum()) + 1e-9
 
 
 def _deviations(pixels: Bytes) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picocodec.codec import av1, tiles
+from picocodec.codec.av1_photos import Av1Photo
 from picocodec.codec.graphics import (
     EXACT_LEVEL,
     LEAST_SAVED,
@@ -38,14 +39,16 @@ MOST_FOR_DRAWN = 3
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile's mode, level and data, and what is to know of a drawing until its block is settled:
-    its price in bits, errors included (None for a photo), the bytes that it may take at most, what
-    the networks make of its pixels, whether it is surely part of a screen, and the bytes of a quick
-    try without loss (None where no careful one is worth it)."""
+    """A tile's mode, level and data; of a photo as AV1, what made it; and what is to know of a
+    drawing until its block is settled: its price in bits, errors included (None for a photo), the
+    bytes that it may take at most, what the networks make of its pixels, whether it is surely part
+    of a screen, and the bytes of a quick try without loss (None where no careful one is worth
+    it)."""
 
     mode: int
     level: int
     data: bytes
+    photo: Av1Photo | None = field(default=None, repr=False)
     price: float | None = None
     most: int = 0
     decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
@@ -79,9 +82,15 @@ class Drawings:
         if quick is None and not is_screen:
             return None
         decoded = decode(learned)
-        price = 8 * len(learned) + price_of_errors(pixels, decoded, self.slope)
         return CodedTile(
-            container.MODE_LEARNED, self.level, learned, price, most, decoded, is_screen, quick
+            container.MODE_LEARNED,
+            self.level,
+            learned,
+            price=8 * len(learned) + price_of_errors(pixels, decoded, self.slope),
+            most=most,
+            decoded=decoded,
+            is_screen=is_screen,
+            quick=quick,
         )
 
     def settle_last_blocks(self, coded: list[CodedTile], layout: list[Tile]) -> None:
@@ -187,7 +196,7 @@ class Drawings:
             mode = container.MODE_LOSSLESS if is_drawn else container.MODE_AV1
         else:
             mode = container.MODE_BLOCK if is_drawn else container.MODE_AV1_BLOCK
-        first = CodedTile(mode, self.level, *stream)
+        first = CodedTile(mode, self.level, stream[0], price=stream[1])
         return [first, *[replace(first, data=b"")] * (len(members) - 1)]
 
 

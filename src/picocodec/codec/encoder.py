@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,12 @@ from numpy.typing import NDArray
 
 from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
-from picocodec.codec.av1_photos import encode_av1_photo, is_worth_a_try
+from picocodec.codec.av1_photos import (
+    Av1Photo,
+    encode_av1_photo,
+    encode_av1_whole,
+    is_worth_a_try,
+)
 from picocodec.codec.decoder import decode_symbols
 from picocodec.codec.drawings import CodedTile, Drawings
 from picocodec.codec.metadata import chunks_of
@@ -68,7 +74,9 @@ def _encoder(
     height, width = picture.rgb.shape[:2]
     layout = tiles.layout(width, height)
     letters_only = filling and len(layout) < LEAST_TILES_TO_FILL
-    row_of_blocks = container.tiles_along(width) * container.BLOCK
+    columns, rows = container.tiles_along(width), container.tiles_along(height)
+    row_of_blocks = columns * container.BLOCK
+    is_one_block = 1 < len(layout) and max(columns, rows) <= container.BLOCK
     workers, threads_of_each = share(threads, len(layout))
     networks = load_model(model, threads_of_each)
     if workers * threads_of_each > 1:
@@ -91,15 +99,49 @@ def _encoder(
             return best_photo(tile, look, _photo(networks, picture.rgb, tile, level + offset))
 
         def best_photo(tile: Tile, look: Look, photo: CodedTile) -> CodedTile:
-            worth = look.lettered or (not letters_only and is_worth_a_try(look.detail, level))
-            if not (worth and av1.is_available()):
-                return photo
-            pixels = tiles.with_margin(picture.rgb, tile)
-            decode = partial(decode_tile, networks, tile, photo.level)
-            stream = encode_av1_photo(
-                pixels, photo.level, look.lettered, photo.data, decode, threads_of_each
+            bits = 8 * len(photo.data) / (tile.width * tile.height)
+            worth = look.lettered or (
+                not letters_only and is_worth_a_try(look.plainness, bits, photo.level)
             )
-            return CodedTile(container.MODE_AV1_PHOTO, level, stream) if stream else photo
+            return tried_as_av1(tile, look, photo) if worth else photo
+
+        def tried_as_av1(
+            tile: Tile, look: Look, photo: CodedTile, is_among_last: bool = False
+        ) -> CodedTile:
+            if not av1.is_available():
+                return photo
+            better = encode_av1_photo(
+                tiles.with_margin(picture.rgb, tile),
+                photo.level,
+                look.lettered,
+                photo.data,
+                partial(decode_tile, networks, tile, photo.level),
+                threads_of_each,
+                is_among_last,
+            )
+            if better is None:
+                return photo
+            return CodedTile(container.MODE_AV1_PHOTO, level, better.stream, better)
+
+        def in_one_piece() -> list[CodedTile] | None:
+            """All tiles as one AV1 photo, where most are AV1 and the others are not much worse."""
+            if any(tile.mode not in container.WITH_MARGIN for tile in coded):
+                return None
+            if 2 * sum(tile.photo is not None for tile in coded) <= len(coded):
+                return None
+            parts: list[Av1Photo] = []
+            for place, look, tile in zip(layout, looks, coded, strict=True):
+                photo = tile.photo or tried_as_av1(place, look, tile, is_among_last=True).photo
+                if photo is None:
+                    return None
+                parts.append(photo)
+            lettered = any(look.lettered for look in looks)
+            pixels = tiles.part(picture.rgb, Tile(0, 0, height, width))
+            stream = encode_av1_whole(pixels, level, lettered, parts, workers * threads_of_each)
+            if stream is None:
+                return None
+            first = CodedTile(container.MODE_AV1_BLOCK, level, stream)
+            return [first, *[replace(first, data=b"")] * (len(coded) - 1)]
 
         def settle_last_row() -> None:
             """Decide on the drawings in the last row of blocks; those that stay learned are photos
@@ -118,6 +160,8 @@ def _encoder(
                 settle_last_row()
             if progress:
                 progress(len(coded), len(layout))
+        if is_one_block and not filling:  # which asks for sizes in fine steps
+            coded = in_one_piece() or coded
         modes = [(tile.mode, tile.level) for tile in coded]
         plain = container.MODE_LEARNED, level
         return container.write(
