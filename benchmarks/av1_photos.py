@@ -36,7 +36,6 @@ from picocodec.codec.av1_photos import (
     plainness_of,
     quality_at,
     quality_for,
-    speed_at,
     squared_error,
     told_at,
 )
@@ -155,7 +154,7 @@ def trial_of(
 
     quick = as_av1(quality_at(level), QUICK_SPEED, av1.USUAL)
     quality = quality_for(level, letters, quick[0], learned)
-    size, shown = as_av1(quality, speed_at(level, letters), told_at(level, letters))
+    size, shown = as_av1(quality, av1.SPEED, told_at(level, letters))
     more = math.log(size / learned) / math.log(len(coded[1]) / learned)
     parts = []
     for distance in (*judges, lambda a, b: math.sqrt(squared_error(a, b))):

@@ -41,9 +41,8 @@ COPYING_LEVEL = 0.5
 
 # The networks have little more to give from there on, but AV1 has: up to level 1 its quality rises
 # by so much more, it may take so many times the learned coding's bytes, and bytes count less and
-# less beside looks. Where every tile is tried, half the time is worth 1 % of the bytes, but for
-# letters, where it would be 4 to 8 %.
-TOP_QUALITY, TOP_BYTES, TOP_SPEED = 4, 3.0, 7
+# less beside looks.
+TOP_QUALITY, TOP_BYTES = 4, 3.0
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 NEARLY = 0.9  # a quick try tells the bytes of a careful one so closely
 
@@ -53,7 +52,7 @@ NEARLY = 0.9  # a quick try tells the bytes of a careful one so closely
 # picture that would be learned. What a quick try finds worse by the last constant is not worth a
 # careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST, LOOKS_BY_ERRORS = 0.27, 0.85, 0.45, 0.49
-CLEARLY_BETTER, NOT_WORSE, QUICK_SLACK = -0.12, 0.1, 0.12
+CLEARLY_BETTER, NOT_WORSE, QUICK_SLACK = -0.2, 0.1, 0.12
 # Noise around letters shows on the grain of paper, where contrast does not tell it: AV1 is taken
 # there, too, where bytes times squared errors are less than this part (2 dB) of the networks'.
 # Quick tries are 1.7 dB worse in the mean.
@@ -63,10 +62,8 @@ SLOWLY = 0.25  # the power of how far it is to the highest level, where errors a
 # Deviations in squares of 8x8 pixels, in steps of 255, that are hardly seen to differ.
 UNSEEN_CONTRAST = 2
 
-# What `foreseen` was fitted to: a constant, by plainness, and by twice the bits of a pixel. Below
-# `TOP_LEVEL` only what is below the last is worth the time.
+# What `foreseen` was fitted to: a constant, by plainness, and by twice the bits of a pixel.
 FORESEEN = -0.57, -0.165, -0.18
-FORESEEN_TO_TRY = -0.2
 
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
 
@@ -96,7 +93,7 @@ def is_worth_a_try(plainness: float, bits: float, level: int) -> bool:
     level in thousandths."""
     if level >= TOP_LEVEL * LEVEL_STEPS:
         return True
-    return bits > 0 and foreseen(plainness, bits) < FORESEEN_TO_TRY
+    return bits > 0 and foreseen(plainness, bits) < CLEARLY_BETTER
 
 
 def foreseen(plainness: float, bits: float) -> float:
@@ -161,12 +158,6 @@ def quality_for_bytes(quality: int, size: int, wanted: int) -> int:
     return min(max(quality + round(min(max(change, -MOST_CHANGE), MOST_CHANGE)), 1), MOST_QUALITY)
 
 
-def speed_at(level: int, has_letters: bool) -> int:
-    """AV1's speed for a careful try at a level in thousandths."""
-    is_one_of_many = level >= TOP_LEVEL * LEVEL_STEPS and not has_letters
-    return TOP_SPEED if is_one_of_many else av1.SPEED
-
-
 def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
     """What libaom is told of a tile at a level in thousandths."""
     return av1.LETTERS if has_letters and level >= COPYING_LEVEL * LEVEL_STEPS else av1.USUAL
@@ -206,7 +197,7 @@ def encode_av1_photo(
     contrast, squared = contrast_error(own, shown), squared_error(own, shown)
 
     def coded(
-        quality: int, speed: int, told: Mapping[str, str]
+        quality: int, told: Mapping[str, str], speed: int = av1.SPEED
     ) -> tuple[Av1Photo, float, float, float] | None:
         """The photo, and its bytes and both errors in times of the networks'."""
         stream = av1.encode_av1(pixels, quality, threads, speed, told)
@@ -217,7 +208,7 @@ def encode_av1_photo(
         times = contrast_error(own, shown) / contrast, photo.squared / squared
         return photo, len(stream) / len(learned), *times
 
-    quick = coded(quality_at(level), QUICK_SPEED, av1.USUAL)
+    quick = coded(quality_at(level), av1.USUAL, QUICK_SPEED)
     if quick is None:
         return None
     most, below_top = enough(level, has_letters, is_among_last), _below_top(level)
@@ -226,7 +217,7 @@ def encode_av1_photo(
     if is_hopeless and not (has_letters and quick[1] ** below_top * quick[3] < MOST_QUICK_ERROR):
         return None
     quality = quality_for(level, has_letters, len(quick[0].stream), len(learned))
-    careful = coded(quality, speed_at(level, has_letters), told_at(level, has_letters))
+    careful = coded(quality, told_at(level, has_letters))
     if careful is None or careful[1] > most_bytes(level):
         return None
     is_better = looks(*careful[1:], level) < most
@@ -242,8 +233,7 @@ def encode_av1_whole(
     as AV1, `parts`, and these times squared errors are fewer, too; at a level in thousandths."""
     size = sum(len(part.stream) for part in parts)
     quality = round(sum(part.quality * len(part.stream) for part in parts) / size)
-    told, speed = told_at(level, has_letters), speed_at(level, has_letters)
-    stream = av1.encode_av1(pixels, quality, threads, speed, told)
+    stream = av1.encode_av1(pixels, quality, threads, told=told_at(level, has_letters))
     if stream is None or len(stream) >= size:
         return None
     shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))
