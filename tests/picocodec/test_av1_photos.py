@@ -15,13 +15,14 @@ import picocodec
 from picocodec.codec import av1, tiles
 from picocodec.codec.av1 import decode_av1, encode_av1
 from picocodec.codec.av1_photos import (
+    MORE_BYTES,
     MOST_CHANGE,
     QUICK_BYTES,
     QUICK_SPEED,
     Av1Photo,
     contrast_error,
+    encode_av1_page,
     encode_av1_photo,
-    encode_av1_whole,
     enough,
     foreseen,
     has_letters,
@@ -90,9 +91,9 @@ def test_letters_are_told_from_photos() -> None:
 
 def test_what_takes_more_bytes_than_the_learned_coding_gets_a_lower_quality() -> None:
     usual = quality_at(500)
-    assert quality_for(500, False, round(1000 * QUICK_BYTES), 1000) == usual
-    assert quality_for(500, False, round(2000 * QUICK_BYTES), 1000) == usual - 16
-    assert quality_for(500, False, round(500 * QUICK_BYTES), 1000) == usual + 16
+    for times, change in ((1, 0), (2, -16), (0.5, 16)):
+        quick = round(times * MORE_BYTES * 1000 * QUICK_BYTES)
+        assert quality_for(500, False, quick, 1000) == usual + change
     assert quality_for(500, False, 1_000_000, 1) == usual - MOST_CHANGE
     assert quality_for(0, False, 1_000_000, 1) == 1
     assert quality_for(1000, False, 2000, 1000) == quality_at(1000)  # where bytes do not count
@@ -300,21 +301,20 @@ def test_a_picture_whose_tiles_all_are_av1_is_one_piece() -> None:
 
 
 @needs_av1
-def test_one_piece_must_be_smaller_and_as_close() -> None:
+def test_one_piece_must_be_smaller_or_closer() -> None:
     pixels = sign(150, 900)
-    layout = tiles.layout(900, 150)
     parts = []
-    for tile in layout:
+    for tile in tiles.layout(900, 150):
         stream = encode_av1(tiles.with_margin(pixels, tile), 50)
         assert stream is not None
         shown = decode_av1(stream, tile.grown(MARGIN))[MARGIN:-MARGIN, MARGIN:-MARGIN]
         parts.append(Av1Photo(stream, 50, squared_error(tiles.part(pixels, tile), shown)))
-    whole = encode_av1_whole(pixels, 300, True, parts, 1)
+    whole = encode_av1_page(pixels, 300, parts, 1)
     assert whole is not None and whole == encode_av1(pixels, 50)
-    closer = [replace(part, squared=part.squared / 4) for part in parts]
-    assert encode_av1_whole(pixels, 300, True, closer, 1) is None
-    smaller = [replace(part, stream=part.stream[: len(whole) // 3]) for part in parts]
-    assert encode_av1_whole(pixels, 300, True, smaller, 1) is None
+    closer = [replace(part, squared=part.squared / 2) for part in parts]
+    assert encode_av1_page(pixels, 300, closer, 1) is None
+    smaller = [replace(part, stream=part.stream[: len(whole) // 4]) for part in parts]
+    assert encode_av1_page(pixels, 300, smaller, 1) is None
 
 
 def forged(faded: bool, streams: list[bytes], modes: list[int]) -> bytes:

@@ -1,5 +1,5 @@
-"""Tiles of photos that look better as AV1: photographed and scanned text, what is soft, and at high
-qualities whatever has more detail than the latent holds (docs/graphics.md)."""
+"""Tiles of photos that look better as AV1: photographed and scanned text, rendered scenes, and at
+high qualities whatever has more detail than the latent holds (docs/graphics.md)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ COPYING_LEVEL = 0.5
 TOP_QUALITY, TOP_BYTES = 4, 3.0
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
 NEARLY = 0.9  # a quick try tells the bytes of a careful one so closely
+
+# What a tile without letters gets as AV1, in times of the learned coding's bytes: looks must not
+# fall where it changes codec and quality rises.
+MORE_BYTES = 1.1
 
 # What `looks` was fitted to: a constant, by twice the bytes, by twice the error of contrast and by
 # twice the squared errors. It is off by some 0.3: AV1 is taken where it is clearly better; and
@@ -148,7 +152,7 @@ def quality_for(level: int, has_letters: bool, quick: int, learned: int) -> int:
     if has_letters:
         most = round(NEARLY * most_bytes(level) * learned)
         return min(usual, quality_for_bytes(usual, size, most))
-    change = quality_for_bytes(usual, size, learned) - usual
+    change = quality_for_bytes(usual, size, round(MORE_BYTES * learned)) - usual
     return usual + round(_below_top(level) * change)
 
 
@@ -226,15 +230,15 @@ def encode_av1_photo(
     return careful[0] if is_better else None
 
 
-def encode_av1_whole(
-    pixels: Bytes, level: int, has_letters: bool, parts: Sequence[Av1Photo], threads: int
+def encode_av1_page(
+    pixels: Bytes, level: int, parts: Sequence[Av1Photo], threads: int
 ) -> bytes | None:
-    """The stream of a picture `[h, w, 3]` in one piece, if it takes fewer bytes than all its tiles
-    as AV1, `parts`, and these times squared errors are fewer, too; at a level in thousandths."""
+    """The stream of a picture with letters `[h, w, 3]` in one piece, if its bytes times squared
+    errors are fewer than those of its tiles as AV1, `parts`; at a level in thousandths."""
     size = sum(len(part.stream) for part in parts)
     quality = round(sum(part.quality * len(part.stream) for part in parts) / size)
-    stream = av1.encode_av1(pixels, quality, threads, told=told_at(level, has_letters))
-    if stream is None or len(stream) >= size:
+    stream = av1.encode_av1(pixels, quality, threads, told=told_at(level, has_letters=True))
+    if stream is None:
         return None
     shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))
     squared = squared_error(pixels, shown)

@@ -39,7 +39,7 @@ MOST_FOR_DRAWN = 3
 
 @dataclass(frozen=True)
 class CodedTile:
-    """A tile's mode, level and data; of a photo as AV1, what made it; and what is to know of a
+    """A tile's mode, level and data; of a photo as AV1, what it is; and what is to know of a
     drawing until its block is settled: its price in bits, errors included (None for a photo), the
     bytes that it may take at most, what the networks make of its pixels, whether it is surely part
     of a screen, and the bytes of a quick try without loss (None where no careful one is worth

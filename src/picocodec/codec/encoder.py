@@ -13,8 +13,8 @@ from picocodec.codec import av1, tiles
 from picocodec.codec.allocation import Look, level_offsets, look_at
 from picocodec.codec.av1_photos import (
     Av1Photo,
+    encode_av1_page,
     encode_av1_photo,
-    encode_av1_whole,
     is_worth_a_try,
 )
 from picocodec.codec.decoder import decode_symbols
@@ -124,10 +124,13 @@ def _encoder(
             return CodedTile(container.MODE_AV1_PHOTO, level, better.stream, better)
 
         def in_one_piece() -> list[CodedTile] | None:
-            """All tiles as one AV1 photo, where most are AV1 and the others are not much worse."""
-            if any(tile.mode not in container.WITH_MARGIN for tile in coded):
-                return None
-            if 2 * sum(tile.photo is not None for tile in coded) <= len(coded):
+            """All tiles as one AV1 photo, where most have letters and are AV1, and the others are
+            not much worse so."""
+            pages = [
+                t.photo is not None and look.lettered for t, look in zip(coded, looks, strict=True)
+            ]
+            are_photos = all(tile.mode in container.WITH_MARGIN for tile in coded)
+            if not are_photos or 2 * sum(pages) <= len(coded):
                 return None
             parts: list[Av1Photo] = []
             for place, look, tile in zip(layout, looks, coded, strict=True):
@@ -135,9 +138,8 @@ def _encoder(
                 if photo is None:
                     return None
                 parts.append(photo)
-            lettered = any(look.lettered for look in looks)
             pixels = tiles.part(picture.rgb, Tile(0, 0, height, width))
-            stream = encode_av1_whole(pixels, level, lettered, parts, workers * threads_of_each)
+            stream = encode_av1_page(pixels, level, parts, workers * threads_of_each)
             if stream is None:
                 return None
             first = CodedTile(container.MODE_AV1_BLOCK, level, stream)
