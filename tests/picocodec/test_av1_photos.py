@@ -213,7 +213,8 @@ def test_letters_are_copied_where_no_blocks_would_show() -> None:
 def test_letters_are_taken_more_readily_and_nothing_worse_at_the_top() -> None:
     for level in (0, 300, 700, 900):
         assert enough(level, False) < 0 < enough(level, True)
-        assert enough(level, False, is_among_last=True) == enough(level, True)
+        assert enough(level, True) < enough(level, True, is_among_last=True)
+        assert enough(level, False, is_among_last=True) == enough(level, True, is_among_last=True)
     assert enough(1000, False) == enough(1000, True) == 0
 
 

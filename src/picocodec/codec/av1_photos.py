@@ -53,10 +53,10 @@ MORE_BYTES = 1.1
 # What `looks` was fitted to: a constant, by twice the bytes, by twice the error of contrast and by
 # twice the squared errors. It is off by some 0.3: AV1 is taken where it is clearly better; and
 # where it is not clearly worse for letters, which are read better so, and for the last tiles of a
-# picture that would be learned. What a quick try finds worse by the last constant is not worth a
-# careful one.
+# page that would be learned, since a page in one piece is better still. What a quick try finds
+# worse by the last constant is not worth a careful one.
 LOOKS, LOOKS_BY_BYTES, LOOKS_BY_CONTRAST, LOOKS_BY_ERRORS = 0.27, 0.85, 0.45, 0.49
-CLEARLY_BETTER, NOT_WORSE, QUICK_SLACK = -0.2, 0.1, 0.12
+CLEARLY_BETTER, NOT_WORSE, NOT_WORSE_FOR_A_PAGE, QUICK_SLACK = -0.2, 0.1, 0.2, 0.12
 # Noise around letters shows on the grain of paper, where contrast does not tell it: AV1 is taken
 # there, too, where bytes times squared errors are less than this part (2 dB) of the networks'.
 # Quick tries are 1.7 dB worse in the mean.
@@ -169,7 +169,9 @@ def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
 
 def enough(level: int, has_letters: bool, is_among_last: bool = False) -> float:
     """What `looks` must be less than at a level in thousandths."""
-    most = NOT_WORSE if has_letters or is_among_last else CLEARLY_BETTER
+    most = NOT_WORSE if has_letters else CLEARLY_BETTER
+    if is_among_last:
+        most = NOT_WORSE_FOR_A_PAGE
     return most * _below_top(level) ** SLOWLY
 
 

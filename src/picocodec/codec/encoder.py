@@ -124,13 +124,13 @@ def _encoder(
             return CodedTile(container.MODE_AV1_PHOTO, level, better.stream, better)
 
         def in_one_piece() -> list[CodedTile] | None:
-            """All tiles as one AV1 photo, where most have letters and are AV1, and the others are
-            not much worse so."""
-            pages = [
-                t.photo is not None and look.lettered for t, look in zip(coded, looks, strict=True)
-            ]
-            are_photos = all(tile.mode in container.WITH_MARGIN for tile in coded)
-            if not are_photos or 2 * sum(pages) <= len(coded):
+            """All tiles of a page, most of which have letters, as one AV1 photo, where half of
+            them and more are AV1 already, and the others are not clearly worse so."""
+            lettered = sum(look.lettered for look in looks)
+            are_av1 = sum(tile.photo is not None for tile in coded)
+            if 2 * lettered <= len(coded) or 2 * are_av1 < len(coded):
+                return None
+            if any(tile.mode not in container.WITH_MARGIN for tile in coded):
                 return None
             parts: list[Av1Photo] = []
             for place, look, tile in zip(layout, looks, coded, strict=True):
