@@ -6,7 +6,8 @@ Of each folder so many tiles that may have letters and as many that have none, s
 each level as the encoder would code them with AV1: of those that it takes, and of those that it
 leaves to the networks, the medians of LPIPS (AlexNet), DISTS and root squared errors, in parts of
 what the networks would have at the bytes that AV1 takes.
-`--trials` keeps what was measured, and goes on from there. `--fit` prints what the constants of
+`--trials` keeps what was measured, and goes on from there: delete the file after a change of the
+encoder. `--fit` prints what the constants of
 `picocodec.codec.av1_photos` are fitted to.
 """
 
@@ -29,10 +30,9 @@ from picocodec.codec.av1_photos import (
     QUICK_SPEED,
     TOP_LEVEL,
     contrast_error,
-    enough,
     has_letters,
+    is_taken,
     looks,
-    most_bytes,
     plainness_of,
     quality_at,
     quality_for,
@@ -77,9 +77,7 @@ class Trial:
     @property
     def is_taken(self) -> bool:
         """Where it is tried, and the quick try does not rule it out."""
-        judged = looks(*self.careful, self.level)
-        is_small = self.careful[0] <= most_bytes(self.level)
-        return is_small and judged < enough(self.level, self.has_letters)
+        return is_taken(*self.careful, self.level, self.has_letters)
 
     @property
     def seen(self) -> float:
@@ -122,6 +120,8 @@ def chosen(folder: Path, count: int) -> Iterator[tuple[int, Bytes]]:
     """So many tiles that may have letters, and as many without, with their numbers."""
     left = {"letters": count, "photos": count}
     for number, pixels in enumerate(shuffled(folder, 1)):
+        if not any(left.values()):
+            return
         kind = kind_of(pixels)
         if left.get(kind, 0):
             left[kind] -= 1
@@ -201,7 +201,7 @@ def print_fit(trials: list[Trial]) -> None:
     print(f"which tell {np.corrcoef(judged, seen)[0, 1]:.2f} (correlation), ", end="")
     print(f"{(judged - seen).std():.2f} off (standard deviation)")
     for letters in (True, False):
-        late = np.array([t.hoped for t in trials if t.is_taken and t.has_letters == letters])
+        late = [t.hoped for t in trials if t.is_taken and t.has_letters == letters] or [math.nan]
         percentiles = _numbers(np.percentile(late, [50, 80, 90, 95, 100]))
         print(f"quick tries of those taken, {letters=}: {percentiles} (50, 80, 90, 95, 100 %)")
     is_top = [t.level >= TOP_LEVEL * LEVEL_STEPS for t in trials]

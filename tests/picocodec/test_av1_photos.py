@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import features
 from tiny import photo, sign
 
 import picocodec
-from picocodec.codec import av1, tiles
+from picocodec.codec import av1, encoder, tiles
 from picocodec.codec.av1 import decode_av1, encode_av1
 from picocodec.codec.av1_photos import (
     MORE_BYTES,
@@ -261,25 +262,28 @@ def test_letters_on_grain_are_av1_where_the_networks_make_noise() -> None:
 
 
 @needs_av1
-@pytest.mark.parametrize("quality", [20, 30])
+@pytest.mark.parametrize("quality", [20, 30, 60])
 def test_signs_are_read_better_beside_photos_that_are_learned(
     monkeypatch: pytest.MonkeyPatch, quality: int
 ) -> None:
-    data = picocodec.encode(SIGN_BESIDE_PHOTO, quality)
+    grain = np.random.default_rng(0).normal(0, 8, (150, 100, 1))
+    grainy = (photo(150, 100) + grain).clip(0, 255).astype(np.uint8)
+    both = np.concatenate([sign(150, 504), grainy], axis=1)
+    data = picocodec.encode(both, quality)
     assert modes(data) == [container.MODE_AV1_PHOTO, container.MODE_LEARNED]
     assert picocodec.read_info(data).learned_tiles == 1
     decoded = picocodec.decode(data)
     with monkeypatch.context() as patched:
         patched.setattr(av1, "is_available", lambda: False)
-        learned = picocodec.encode(SIGN_BESIDE_PHOTO, quality)
+        learned = picocodec.encode(both, quality)
     assert modes(learned) == [container.MODE_LEARNED] * 2
     assert len(data) < 1.2 * len(learned)
     text = np.s_[:, :500]
-    assert error(decoded[text], SIGN_BESIDE_PHOTO[text]) < 0.6 * error(
-        picocodec.decode(learned)[text], SIGN_BESIDE_PHOTO[text]
+    assert error(decoded[text], both[text]) < 0.6 * error(
+        picocodec.decode(learned)[text], both[text]
     )
     for threads in (1, 3):
-        assert picocodec.encode(SIGN_BESIDE_PHOTO, quality, threads=threads) == data
+        assert picocodec.encode(both, quality, threads=threads) == data
         assert np.array_equal(picocodec.decode(data, threads=threads), decoded)
 
 
@@ -289,9 +293,9 @@ def test_a_picture_whose_tiles_all_are_av1_is_one_piece() -> None:
     data = picocodec.encode(pixels, 60)
     assert modes(data) == [container.MODE_AV1_BLOCK] * 2
     whole = picocodec.decode(data)
-    quality = round(quality_at(600))
-    parts = [encode_av1(tiles.with_margin(pixels, t), quality) for t in tiles.layout(900, 150)]
-    assert len(data) < sum(len(part) for part in parts if part)
+    grown = [tiles.with_margin(pixels, tile) for tile in tiles.layout(900, 150)]
+    parts = [encode_av1(part, quality_at(600)) or b"" for part in grown]
+    assert all(parts) and len(data) < sum(map(len, parts))
     assert error(whole, pixels) < 60
     part = picocodec.decode(data, region=(495, 11, 20, 99))
     assert np.array_equal(part, whole[11:110, 495:515])
@@ -316,6 +320,32 @@ def test_one_piece_must_be_smaller_or_closer() -> None:
     assert encode_av1_page(pixels, 300, closer, 1) is None
     smaller = [replace(part, stream=part.stream[: len(whole) // 4]) for part in parts]
     assert encode_av1_page(pixels, 300, smaller, 1) is None
+    assert encode_av1_page(pixels, 1000, smaller, 1) is not None  # where bytes do not count
+
+
+@needs_av1
+def test_pages_are_of_letters_and_what_is_no_drawing_and_no_more_than_a_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (150, 504, 3), np.uint8)
+    one_of_two = np.concatenate([sign(150, 504), noise], axis=1)
+    assert container.MODE_AV1_BLOCK not in modes(picocodec.encode(one_of_two, 40))
+    drawing = np.full((150, 504, 3), 200, np.uint8)
+    with_drawing = np.concatenate([sign(150, 1008), drawing], axis=1)
+    assert container.MODE_AV1_BLOCK not in modes(picocodec.encode(with_drawing, 60))
+    five = np.concatenate([sign(40, 504, seed) for seed in range(5)], axis=1)
+    assert modes(picocodec.encode(five, 60)) == [container.MODE_AV1_PHOTO] * 5
+    last: list[bool] = []
+
+    def counted(*arguments: Any) -> Av1Photo | None:
+        last.append(arguments[-1])
+        return encode_av1_photo(*arguments)
+
+    monkeypatch.setattr(encoder, "encode_av1_photo", counted)
+    page = np.concatenate([sign(150, 1008), photo(150, 504)], axis=1)
+    assert modes(picocodec.encode(page, 30)) == [container.MODE_AV1_BLOCK] * 3
+    assert True in last  # a tile that would have been learned
 
 
 def forged(faded: bool, streams: list[bytes], modes: list[int]) -> bytes:

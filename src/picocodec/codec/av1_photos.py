@@ -44,7 +44,7 @@ COPYING_LEVEL = 0.5
 # less beside looks.
 TOP_QUALITY, TOP_BYTES = 4, 3.0
 MOST_BYTES = 1.5  # times the learned coding's, up to `TOP_LEVEL`
-NEARLY = 0.9  # a quick try tells the bytes of a careful one so closely
+NEARLY = 0.9  # the share of the most bytes to aim at: a quick try is off by up to a tenth
 
 # What a tile without letters gets as AV1, in times of the learned coding's bytes: looks must not
 # fall where it changes codec and quality rises.
@@ -69,10 +69,9 @@ UNSEEN_CONTRAST = 2
 # What `foreseen` was fitted to: a constant, by plainness, and by twice the bits of a pixel.
 FORESEEN = -0.57, -0.165, -0.18
 
-BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
-
-
 INNER = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)  # of a tile with its margin
+
+BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ def encode_av1_photo(
 ) -> Av1Photo | None:
     """A tile with its margin, `[h + 8, w + 8, 3]`, as AV1 if that looks better than what the
     networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
-    `learned`; by `threads` at once."""
+    `learned`, or not clearly worse if the tile `is_among_last` of a page; by `threads` at once."""
     if not learned:
         return None
     own, shown = pixels[INNER], decode(learned)
@@ -224,27 +223,44 @@ def encode_av1_photo(
         return None
     quality = quality_for(level, has_letters, len(quick[0].stream), len(learned))
     careful = coded(quality, told_at(level, has_letters))
-    if careful is None or careful[1] > most_bytes(level):
+    if careful is None or not is_taken(*careful[1:], level, has_letters, is_among_last):
         return None
-    is_better = looks(*careful[1:], level) < most
-    if has_letters:
-        is_better |= careful[1] ** below_top * careful[3] < MOST_ERROR**below_top
-    return careful[0] if is_better else None
+    return careful[0]
+
+
+def is_taken(
+    times_bytes: float,
+    times_contrast: float,
+    times_squared: float,
+    level: int,
+    has_letters: bool,
+    is_among_last: bool = False,
+) -> bool:
+    """Whether a tile is AV1 that has so many times the networks' bytes and errors."""
+    if times_bytes > most_bytes(level):
+        return False
+    judged = looks(times_bytes, times_contrast, times_squared, level)
+    if judged < enough(level, has_letters, is_among_last):
+        return True
+    below_top = _below_top(level)
+    return has_letters and times_bytes**below_top * times_squared < MOST_ERROR**below_top
 
 
 def encode_av1_page(
     pixels: Bytes, level: int, parts: Sequence[Av1Photo], threads: int
 ) -> bytes | None:
     """The stream of a picture with letters `[h, w, 3]` in one piece, if its bytes times squared
-    errors are fewer than those of its tiles as AV1, `parts`; at a level in thousandths."""
+    errors are fewer than those of its tiles as AV1, `parts`, at a level in thousandths; towards the
+    highest the errors alone."""
     size = sum(len(part.stream) for part in parts)
     quality = round(sum(part.quality * len(part.stream) for part in parts) / size)
     stream = av1.encode_av1(pixels, quality, threads, told=told_at(level, has_letters=True))
     if stream is None:
         return None
     shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))
-    squared = squared_error(pixels, shown)
-    return stream if len(stream) * squared < size * sum(part.squared for part in parts) else None
+    times_squared = squared_error(pixels, shown) / sum(part.squared for part in parts)
+    is_better = (len(stream) / size) ** _below_top(level) * times_squared < 1
+    return stream if is_better else None
 
 
 def looks(times_bytes: float, times_contrast: float, times_squared: float, level: int) -> float:

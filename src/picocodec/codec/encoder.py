@@ -124,7 +124,7 @@ def _encoder(
             return CodedTile(container.MODE_AV1_PHOTO, level, better.stream, better)
 
         def in_one_piece() -> list[CodedTile] | None:
-            """All tiles of a page, most of which have letters, as one AV1 photo, where half of
+            """All tiles of a page, most of which may have letters, as one AV1 photo, where half of
             them and more are AV1 already, and the others are not clearly worse so."""
             lettered = sum(look.lettered for look in looks)
             are_av1 = sum(tile.photo is not None for tile in coded)
@@ -132,12 +132,15 @@ def _encoder(
                 return None
             if any(tile.mode not in container.WITH_MARGIN for tile in coded):
                 return None
-            parts: list[Av1Photo] = []
-            for place, look, tile in zip(layout, looks, coded, strict=True):
-                photo = tile.photo or tried_as_av1(place, look, tile, is_among_last=True).photo
-                if photo is None:
-                    return None
-                parts.append(photo)
+
+            def as_av1(i: int) -> Av1Photo | None:
+                tile = coded[i]
+                return tile.photo or tried_as_av1(layout[i], looks[i], tile, True).photo
+
+            photos = in_order(as_av1, range(len(coded)), workers)
+            parts = [photo for photo in photos if photo is not None]
+            if len(parts) < len(coded):
+                return None
             pixels = tiles.part(picture.rgb, Tile(0, 0, height, width))
             stream = encode_av1_page(pixels, level, parts, workers * threads_of_each)
             if stream is None:
