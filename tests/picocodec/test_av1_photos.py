@@ -211,11 +211,12 @@ def test_letters_are_copied_where_no_blocks_would_show() -> None:
     assert told == [av1.USUAL, av1.USUAL, av1.USUAL, av1.LETTERS]
 
 
-def test_letters_are_taken_more_readily_and_nothing_worse_at_the_top() -> None:
-    for level in (0, 300, 700, 900):
-        assert enough(level, False) < 0 < enough(level, True)
-        assert enough(level, True) < enough(level, True, is_among_last=True)
-        assert enough(level, False, is_among_last=True) == enough(level, True, is_among_last=True)
+def test_letters_are_taken_more_readily_and_the_last_tiles_of_pages_most() -> None:
+    for level in (0, 300, 500, 700):
+        assert (enough(level, False), enough(level, True)) == (-0.2, 0.1)
+        assert enough(level, False, is_among_last=True) == 0.2
+        assert enough(level, True, is_among_last=True) == 0.2
+    assert -0.2 < enough(900, False) < 0 < enough(900, True) < 0.1
     assert enough(1000, False) == enough(1000, True) == 0
 
 

@@ -99,6 +99,7 @@ def test_a_quick_try_predicts_the_careful_one() -> None:
 
 
 def test_photos_are_not() -> None:
+    assert modes(picocodec.encode(photo(120, 200), 20)) == [container.MODE_LEARNED]
     [mode] = modes(picocodec.encode(photo(120, 200)))
     assert mode in container.WITH_MARGIN
 
