@@ -4,12 +4,12 @@
 
 Each held-out tile is coded at several levels; between these, the logarithms of bytes and of
 distances are interpolated. Then every tile at one level is compared with levels by gradient, as
-`picocodec.codec.allocation` has them for the tiles of one picture, for several factors; a constant
-added to all levels keeps the sum of the bytes. PSNR in decibels of RGB, mean over the tiles like
-LPIPS and DISTS; the error of smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in steps of
-255; and how far tiles lie apart in LPIPS, the standard deviation of its logarithm to base 2. How
-well the gradient foretells a tile's bytes comes first: the power of it that they grow as, and the
-correlation of logarithms.
+`picocodec.encoding.allocation` has them for the tiles of one picture, for several factors; a
+constant added to all levels keeps the sum of the bytes. PSNR in decibels of RGB, mean over the
+tiles like LPIPS and DISTS; the error of smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in
+steps of 255; and how far tiles lie apart in LPIPS, the standard deviation of its logarithm to base
+2. How well the gradient foretells a tile's bytes comes first: the power of it that they grow as,
+and the correlation of logarithms.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from picocodec.codec import tiles
-from picocodec.codec.allocation import LEAST, MOST, look_at
-from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.encoder import encode_tile
-from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
+from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.encoding.allocation import LEAST, MOST
+from picocodec.encoding.features import look_at
+from picocodec.format import tiles
+from picocodec.images.canvas import own
+from picocodec.model.model import Model
+from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.compare import choose_tiles
 from picolab.data.images import load_tiles
 from picolab.losses.dists import DISTS
@@ -51,7 +53,7 @@ def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -
     for level in LEVELS:
         data = encode_tile(model, rgb, tile, level)
         z, symbols = decode_symbols(model, data, tile, level)
-        y = to_tensor(tiles.own(model.synthesise(symbols, z, level, model.realism), tile))
+        y = to_tensor(own(model.synthesise(symbols, z, level, model.realism), tile))
         distances = [(x - y).square().mean(), *(judge(x, y) for judge in judges)]
         rows.append([len(data), *map(float, distances), 255 * float(smooth_loss(x, y))])
     return np.array(rows)

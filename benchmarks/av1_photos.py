@@ -8,7 +8,7 @@ leaves to the networks, the medians of LPIPS (AlexNet), DISTS and root squared e
 what the networks would have at the bytes that AV1 takes.
 `--trials` keeps what was measured, and goes on from there: delete the file after a change of the
 encoder. `--fit` prints what the constants of
-`picocodec.codec.av1_photos` are fitted to.
+`picocodec.encoding.judge` and `picocodec.encoding.photos` are fitted to.
 """
 
 from __future__ import annotations
@@ -25,25 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picocodec.codec import av1, tiles
-from picocodec.codec.av1_photos import (
-    QUICK_SPEED,
-    TOP_LEVEL,
-    contrast_error,
-    has_letters,
-    is_taken,
-    looks,
-    plainness_of,
-    quality_at,
-    quality_for,
-    squared_error,
-    told_at,
-)
-from picocodec.codec.encoder import decode_tile, encode_tile
-from picocodec.codec.graphics import has_hard_steps, is_flat
-from picocodec.codec.networks import DEFAULT_MODEL, load_model
-from picocodec.codec.tiles import MARGIN, Tile
-from picocodec.format.container import LEVEL_STEPS, TILE
+from picocodec.coders import av1
+from picocodec.coders.learned import decode_tile, encode_tile
+from picocodec.encoding.features import has_hard_steps, has_letters, is_flat, plainness_of
+from picocodec.encoding.judge import TOP_LEVEL, contrast_error, is_taken, looks, squared_error
+from picocodec.encoding.photos import QUICK_SPEED, quality_at, quality_for, told_at
+from picocodec.format.container import LEVEL_STEPS
+from picocodec.format.tiles import MARGIN, TILE, Tile
+from picocodec.images.canvas import with_margin
+from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.data.images import load_tiles
 from picolab.evaluation.metrics.perceptual import Perceptual
 
@@ -132,7 +122,7 @@ def trial_of(
     folder: str, number: int, pixels: Bytes, level: int, judges: list[Perceptual]
 ) -> Trial:
     model, tile = load_model(DEFAULT_MODEL, 1), Tile(0, 0, *pixels.shape[:2])
-    grown = tiles.with_margin(pixels, tile)
+    grown = with_margin(pixels, tile)
     inner = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)
     brightness = brightness_of(pixels)
     letters = has_letters(brightness)

@@ -2,7 +2,7 @@
 
     python benchmarks/av1_tools.py $PICOLAB_TRAIN --tiles 12
 
-BD-rate of what `picocodec.codec.av1` tells it against libavif's defaults, at the encoder's speed:
+BD-rate of what `picocodec.coders.av1` tells it against libavif's defaults, at the encoder's speed:
 bytes of streams at equal PSNR, LPIPS (AlexNet) and DISTS, and processor seconds. Screens are
 tiles that are drawn as AV1, letters what has letters in photos, photos the rest, told the same.
 """
@@ -18,8 +18,8 @@ import numpy as np
 from av1_photos import kind_of, shuffled
 from numpy.typing import NDArray
 
-from picocodec.codec import av1
-from picocodec.codec.tiles import Tile
+from picocodec.coders import av1
+from picocodec.format.tiles import Tile
 from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
 

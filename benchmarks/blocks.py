@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from picocodec.codec.runtime import ort
+from picocodec.model.runtime import ort
 from picolab.export import to_onnx_bytes
 from picolab.networks.layers import ConvScale, ConvScale311, HaarDown, HaarUp, fold
 

@@ -23,10 +23,11 @@ import openvino
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from PIL import Image
 
-from picocodec.codec import tiles
-from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.encoder import encode_tile
-from picocodec.codec.networks import DEFAULT_MODEL, Model, load_model
+from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.format import tiles
+from picocodec.images.canvas import own
+from picocodec.model.model import Model
+from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
 
@@ -149,7 +150,7 @@ def main() -> None:
                 if name == anchor:
                     exact = canvas
                 close[name].append(psnr(canvas, exact))
-                quality[name].append(-lpips(rgb, tiles.own(canvas, tile)))
+                quality[name].append(-lpips(rgb, own(canvas, tile)))
         for name in engines:
             curves[name][path.name] = Curve(bpp, quality[name])
     print("| engine | ms a tile | times faster | PSNR to float32 | BD-rate, LPIPS |")

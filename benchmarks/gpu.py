@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from picocodec.format.container import TILE
+from picocodec.format.tiles import TILE
 from picolab.networks.codec import PATCH, Codec
 from picolab.networks.config import read_config
 from picolab.networks.cost import TILE as CANVAS  # what the networks see of a tile

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 import picocodec
-from picocodec.codec.decoder import SCALES
+from picocodec.decoding.decoder import SCALES
 from picolab.evaluation.metrics.pixel import PSNR
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.networks import Model, load_model_for
-from picocodec.codec.tiles import layout
+from picocodec.coders.learned import decode_symbols
 from picocodec.format import container
 from picocodec.format.entropy import SymbolCoder
 from picocodec.format.rans import ConstrictionCoder, PythonCoder
+from picocodec.format.tiles import layout
+from picocodec.model.model import Model
+from picocodec.model.store import load_model_for
 
 ENGINES = {"constriction": ConstrictionCoder, "Python": PythonCoder}
 

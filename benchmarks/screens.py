@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from picocodec.codec.graphics import HARD_SHARE, hard_share, is_flat
+from picocodec.encoding.features import HARD_SHARE, hard_share, is_flat
 from picolab.data.images import load_tiles
 
 

@@ -38,11 +38,12 @@ import numpy as np
 from PIL import Image, features
 
 import picocodec
-from picocodec.codec import tiles
-from picocodec.codec.decoder import SCALES
-from picocodec.codec.networks import DEFAULT_MODEL, load_model
-from picocodec.codec.rate import level_of_quality
-from picocodec.format import container
+from picocodec.decoding.decoder import SCALES
+from picocodec.encoding.rate import level_of_quality
+from picocodec.format import tiles
+from picocodec.format.tiles import TILE
+from picocodec.images.canvas import cut, own
+from picocodec.model.store import DEFAULT_MODEL, load_model
 
 Pixels = np.ndarray
 
@@ -65,7 +66,7 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
     coded_count = nonzero = total = 0
     for tile in tiles.layout(rgb.shape[1], rgb.shape[0]):
         with watch.time("encode: cut"):
-            canvas = tiles.cut(rgb, tile)
+            canvas = cut(rgb, tile)
         with watch.time("encode: analysis"):
             y, z_float = model.analyse(canvas, level)
         z = np.rint(z_float[0]).astype(np.int32)
@@ -91,9 +92,8 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
         with watch.time("decode: context model and synthesis"):
             pixels = model.synthesise(symbols, z, level)
         with watch.time("decode: to pixels"):
-            own = tiles.own(pixels, tile)
             rows = slice(tile.top, tile.top + tile.height)
-            out[rows, tile.left : tile.left + tile.width] = own
+            out[rows, tile.left : tile.left + tile.width] = own(pixels, tile)
     return watch.seconds, coded_count / total, nonzero / total
 
 
@@ -184,7 +184,7 @@ def start_up(rgb: Pixels, threads: int, repeats: int) -> None:
     """Print what the commands take for a picture of one tile, loading included."""
     with tempfile.TemporaryDirectory() as folder:
         names = [str(Path(folder, name)) for name in ("tile.ppm", "tile.pico", "tile.png")]
-        write_ppm(names[0], rgb, container.TILE, container.TILE)
+        write_ppm(names[0], rgb, TILE, TILE)
         common = ["--quiet", "--threads", str(threads)]
         calls = {
             "NumPy and Pillow": ["import numpy, PIL.Image"],

@@ -29,11 +29,12 @@ import numpy as np
 from cases import ROOT, all_cases, digest
 from symbols import ByNumpy
 
-from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.networks import DEFAULT_MODEL, Model, model_folders
-from picocodec.codec.tiles import Tile, layout
+from picocodec.coders.learned import decode_symbols
 from picocodec.format import container
 from picocodec.format.tables import scale_of_index
+from picocodec.format.tiles import Tile, layout
+from picocodec.model.model import Model
+from picocodec.model.store import DEFAULT_MODEL, model_folders
 
 REPOSITORY = ROOT.parent
 WEB = REPOSITORY / "web" / "decoder" / "dist"

@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont
 from symbols import digests
 
-from picocodec.codec.av1 import encode_av1
-from picocodec.codec.decoder import decode_picture
-from picocodec.codec.encoder import encode_tile
-from picocodec.codec.graphics import encode_lossless, webp_file
-from picocodec.codec.metadata import chunks_of
-from picocodec.codec.networks import Model, load_model
-from picocodec.codec.tiles import block, block_of, layout, part, with_margin
+from picocodec.coders.av1 import encode_av1
+from picocodec.coders.learned import encode_tile
+from picocodec.coders.lossless import encode_lossless, webp_file
+from picocodec.decoding.decoder import decode_picture
 from picocodec.format import container
-from picocodec.image import EXIF_PREFIX, Picture, to_array
+from picocodec.format.tiles import block, block_of, layout, tiles_along
+from picocodec.images.canvas import part, with_margin
+from picocodec.images.metadata import chunks_of
+from picocodec.images.picture import EXIF_PREFIX, Picture, to_array
+from picocodec.model.model import Model
+from picocodec.model.store import load_model
 
 REPOSITORY = ROOT.parent
 PHOTOS = REPOSITORY / "examples" / "photos"
@@ -207,7 +209,7 @@ def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -
     if mode == container.MODE_LEARNED:
         return encode_tile(model, rgb, area, level)
     if mode in container.JOINED:
-        columns = container.tiles_along(width)
+        columns = tiles_along(width)
         if index != block_of(index, columns):
             return b""
         area = block(width, height, *divmod(index, columns))

@@ -24,8 +24,8 @@ from PIL import Image
 from symbols import digests
 
 import picocodec
-from picocodec.codec.networks import load_model, model_folders
 from picocodec.errors import PicoError
+from picocodec.model.store import load_model, model_folders
 
 
 def main() -> int:

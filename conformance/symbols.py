@@ -17,16 +17,17 @@ import numpy as np
 from cases import digest
 from numpy.typing import NDArray
 
-from picocodec.codec import scale_decoder
-from picocodec.codec.av1 import check_stream
-from picocodec.codec.decoder import decode_symbols, joined_block
-from picocodec.codec.graphics import stream_of, webp_file
-from picocodec.codec.networks import Model
-from picocodec.codec.runtime import ort
-from picocodec.codec.scale_decoder import Z_LIMIT, level_bin
-from picocodec.codec.tiles import MARGIN, Tile, layout
+from picocodec.coders.av1 import check_stream
+from picocodec.coders.learned import decode_symbols
+from picocodec.coders.lossless import stream_of, webp_file
+from picocodec.decoding.decoder import joined_block
 from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
+from picocodec.format.tiles import MARGIN, Tile, layout
+from picocodec.model import scale_decoder
+from picocodec.model.model import Model
+from picocodec.model.runtime import ort
+from picocodec.model.scale_decoder import Z_LIMIT, level_bin
 
 Ints = NDArray[np.int32]
 

@@ -17,11 +17,12 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from targets import BUILD, TARGETS, load_model, prepare  # noqa: E402
 from tiny import photo, tiny_codec  # noqa: E402
 
-from picocodec.codec.av1 import encode_av1  # noqa: E402
-from picocodec.codec.encoder import encode_picture  # noqa: E402
-from picocodec.codec.tiles import layout, with_margin  # noqa: E402
-from picocodec.format import container  # noqa: E402
-from picocodec.image import Picture  # noqa: E402
+from picocodec.coders.av1 import encode_av1  # noqa: E402
+from picocodec.encoding.encoder import encode_picture  # noqa: E402
+from picocodec.format import container
+from picocodec.format.tiles import layout  # noqa: E402
+from picocodec.images.canvas import with_margin  # noqa: E402
+from picocodec.images.picture import Picture  # noqa: E402
 from picolab.export import export_model  # noqa: E402
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from repair import repaired
 
 import picocodec
-from picocodec.codec.networks import DEFAULT_MODEL
+from picocodec.model.store import DEFAULT_MODEL
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 QUALITIES = (10, 50, 90)

@@ -19,8 +19,9 @@ from PIL import Image
 from targets import MODEL, prepare
 
 import picocodec
-from picocodec.codec.networks import load_model
 from picocodec.format import container
+from picocodec.format.tiles import tiles_along
+from picocodec.model.store import load_model
 
 # Gray, alpha, damage allowed.
 KINDS = {
@@ -44,7 +45,7 @@ def empty_picture(side: int, model: str, gray: bool, alpha: bool) -> bytes:
         height=side,
         level=500,
         model=load_model(model, 1).identity,
-        tiles=[b""] * container.tiles_along(side) ** 2,
+        tiles=[b""] * tiles_along(side) ** 2,
         chunks=chunks,
         gray=gray,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 import zlib
 
-from picocodec.format.container import MAX_CHUNKS, tiles_along
+from picocodec.format.container import MAX_CHUNKS
+from picocodec.format.tiles import tiles_along
 
 MAX_TILES = 1000  # more than any file that is worth repairing
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from repair import repaired
 
-from picocodec.codec.decoder import open_picture
-from picocodec.codec.metadata import read_metadata
-from picocodec.codec.networks import MODEL_PATH_VARIABLE, load_model
+from picocodec.decoding.decoder import open_picture
 from picocodec.errors import CorruptTile, PicoError
 from picocodec.format import container
 from picocodec.format.entropy import ESCAPE_BITS, SymbolCoder
 from picocodec.format.rans import ConstrictionCoder, PythonCoder
-from picocodec.writers import open_writer
+from picocodec.images.metadata import read_metadata
+from picocodec.images.writing import open_writer
+from picocodec.model.store import MODEL_PATH_VARIABLE, load_model
 
 BUILD = Path(__file__).parent.parent / "build" / "fuzz"
 MODEL = "tiny.v1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tiny import tiny_codec
 
-from picocodec.codec.networks import Model
+from picocodec.model.model import Model
 from picolab.export import export_model
 
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from picocodec import image as images
-from picocodec.codec.metadata import read_metadata
-from picocodec.codec.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
+from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
 from picocodec.errors import DamagedPicture, PicoError
 from picocodec.format import container
+from picocodec.images.kinds import from_pillow
+from picocodec.images.metadata import read_metadata
+from picocodec.images.picture import EXIF_PREFIX, from_array
 
 # The encoder and the decoder are imported where they are called: they bring ONNX Runtime, which
 # is slow to load and which whoever only asks for a file's size has no use for.
@@ -62,18 +63,18 @@ def encode(
     and `xmp` replace them, and `b""` leaves them out. Raises `ValueError` or `TypeError` for
     arguments out of range, `UnsupportedImage`, `UnknownModel` and `TargetTooSmall`.
     """
-    from picocodec.codec.encoder import encode_picture, encode_to_size
-    from picocodec.codec.networks import DEFAULT_MODEL
+    from picocodec.encoding.encoder import encode_picture, encode_to_size
+    from picocodec.model.store import DEFAULT_MODEL
 
     level = level_of_quality(checked_quality(quality))
     if isinstance(image, Image.Image):
-        picture = images.from_pillow(image)
+        picture = from_pillow(image)
     else:
-        picture = images.from_array(image)
+        picture = from_array(image)
     if icc is not None:
         picture.icc = icc
     if exif is not None:
-        picture.exif = exif.removeprefix(images.EXIF_PREFIX)
+        picture.exif = exif.removeprefix(EXIF_PREFIX)
     if xmp is not None:
         picture.xmp = xmp
     if target_size is not None:
@@ -111,7 +112,7 @@ def decode(
     alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only
     a damaged header still is an error.
     """
-    from picocodec.codec.decoder import SCALES, open_picture
+    from picocodec.decoding.decoder import SCALES, open_picture
 
     at = None if realism is None else checked_realism(realism)
     divisor = next((n for n in SCALES if scale == 1 / n), None)

@@ -17,11 +17,11 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from picocodec.api import encode
-from picocodec.codec.metadata import read_metadata
-from picocodec.codec.rate import DEFAULT_QUALITY
+from picocodec.encoding.rate import DEFAULT_QUALITY
 from picocodec.errors import DamagedPicture, NotAPicoFile, PicoError, tolerate
 from picocodec.format import container
-from picocodec.image import pillow_info, to_pillow
+from picocodec.images.metadata import read_metadata
+from picocodec.images.picture import pillow_info, to_pillow
 
 # Options of decoding, which `Image.open` has no parameters for.
 DECODE_THREADS = 0  # 0: all cores
@@ -76,7 +76,7 @@ class PicoImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         if self.tile:
-            from picocodec.codec.decoder import decode_picture
+            from picocodec.decoding.decoder import decode_picture
 
             damage = _damage()
             try:

@@ -337,7 +337,7 @@ def _model_info(args: argparse.Namespace) -> int:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    from picocodec.codec.rate import quality_of_level
+    from picocodec.encoding.rate import quality_of_level
     from picolab.evaluation.metrics import Missing
     from picolab.target import encode_to_metric
 

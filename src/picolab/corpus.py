@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from picocodec import read_info
-from picocodec.codec.rate import DEFAULT_QUALITY
-from picocodec.image import EXTENSIONS
+from picocodec.encoding.rate import DEFAULT_QUALITY
+from picocodec.images.reading import EXTENSIONS
 
 COLUMNS = ("name", "output", "bytes", "bpp", "seconds", "error")
 Row = dict[str, Any]
@@ -51,10 +51,10 @@ class Conversion:
         }
 
     def _encoded(self, data: bytes) -> bytes:
-        from picocodec.codec.encoder import encode_picture
-        from picocodec.codec.networks import DEFAULT_MODEL
-        from picocodec.codec.rate import level_of_quality
-        from picocodec.image import read
+        from picocodec.encoding.encoder import encode_picture
+        from picocodec.encoding.rate import level_of_quality
+        from picocodec.images.reading import read
+        from picocodec.model.store import DEFAULT_MODEL
 
         picture = read(io.BytesIO(data))
         level = level_of_quality(self.quality)
@@ -178,8 +178,8 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _decoded(data: bytes) -> bytes:
-    from picocodec.codec.decoder import open_picture
-    from picocodec.writers import write_picture
+    from picocodec.decoding.decoder import open_picture
+    from picocodec.images.writing import write_picture
 
     out = io.BytesIO()
     write_picture(out, "png", open_picture(data, threads=1))

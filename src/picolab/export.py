@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from picocodec.codec import scale_decoder
-from picocodec.codec.networks import FILES, PREVIEW, SLOPES, Model
-from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
+from picocodec.model import scale_decoder
+from picocodec.model.model import FILES, PREVIEW, SLOPES, Model
+from picocodec.model.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picolab.data.images import TileSet
 from picolab.networks.codec import Codec
 from picolab.networks.integer import WEIGHT_LIMIT

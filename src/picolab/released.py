@@ -16,9 +16,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from picocodec.codec.networks import Model
-from picocodec.codec.scale_decoder import LEVEL_BINS
 from picocodec.format.container import LEVEL_STEPS
+from picocodec.model.model import Model
+from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.networks.codec import Codec
 from picolab.networks.integer import INDEX_UNIT, IntegerConv
 from picolab.networks.layers import ConvScale, Gains, PatchConv, interpolate_knots, without_overlap

@@ -92,9 +92,10 @@ def encode_to_metric(
     `TargetOutOfReach`; `metrics.Missing`; a `PicoError` for pictures that cannot be encoded.
     """
     from picocodec import decode
-    from picocodec.codec.encoder import encode_picture
-    from picocodec.codec.networks import DEFAULT_MODEL
-    from picocodec.image import read, to_array
+    from picocodec.encoding.encoder import encode_picture
+    from picocodec.images.picture import to_array
+    from picocodec.images.reading import read
+    from picocodec.model.store import DEFAULT_MODEL
     from picolab.evaluation.images import rgb_on_white
     from picolab.evaluation.metrics import METRICS
 

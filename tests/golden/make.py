@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 TESTS = Path(__file__).parent.parent
-sys.path[:0] = [str(TESTS), str(TESTS / "picocodec")]
+sys.path[:0] = [str(TESTS), str(TESTS / "picocodec" / "format")]
 
 from test_golden import symbols_digest  # noqa: E402
 from tiny import drawing, photo, screen, sign  # noqa: E402
 
-from picocodec.codec.decoder import decode_picture  # noqa: E402
-from picocodec.codec.encoder import encode_picture  # noqa: E402
-from picocodec.image import Picture, to_pillow  # noqa: E402
+from picocodec.decoding.decoder import decode_picture  # noqa: E402
+from picocodec.encoding.encoder import encode_picture  # noqa: E402
+from picocodec.images.picture import Picture, to_pillow  # noqa: E402
 
 FOLDER = Path(__file__).parent
 

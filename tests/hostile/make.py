@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from picocodec.codec.av1 import encode_av1
-from picocodec.codec.networks import load_model
+from picocodec.coders.av1 import encode_av1
 from picocodec.format import container
 from picocodec.format.container import ModelId
+from picocodec.model.store import load_model
 
 FOLDER = Path(__file__).parent
 MODEL = load_model("small.v0", 1).identity

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiny import photo
 
-from picocodec.codec import av1, decoder, encoder, networks
-from picocodec.codec.allocation import level_offsets, look_at
-from picocodec.codec.decoder import decode_picture
-from picocodec.codec.encoder import encode_picture
-from picocodec.codec.networks import DEFAULT_MODEL, MODEL_PATH_VARIABLE, Model, load_model
-from picocodec.codec.tiles import layout
+from picocodec.coders import av1
+from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.decoding.decoder import decode_picture
+from picocodec.encoding.allocation import level_offsets
+from picocodec.encoding.encoder import encode_picture
+from picocodec.encoding.features import look_at
 from picocodec.errors import (
     CorruptChunk,
     CorruptTile,
@@ -30,7 +30,10 @@ from picocodec.errors import (
     UnsupportedVersion,
 )
 from picocodec.format import container
-from picocodec.image import Picture
+from picocodec.format.tiles import TILE, layout
+from picocodec.images.picture import Picture
+from picocodec.model.model import FILES, Model
+from picocodec.model.store import DEFAULT_MODEL, MODEL_PATH_VARIABLE, load_model
 
 SIZES = [(1, 1), (1, 40), (33, 1), (63, 65), (64, 129), (200, 131)]
 
@@ -65,8 +68,8 @@ def test_the_decoder_reads_the_symbols_that_the_encoder_wrote(
     monkeypatch.setattr(model.coder, "encode", spy)
     for level in (0, 400, 1000):
         written.clear()
-        payload = encoder.encode_tile(model, rgb, tile, level)
-        z, symbols = decoder.decode_symbols(model, payload, tile, level)
+        payload = encode_tile(model, rgb, tile, level)
+        z, symbols = decode_symbols(model, payload, tile, level)
         assert np.array_equal(z, written[0]) and np.array_equal(symbols, written[1])
         assert symbols.any()
 
@@ -74,8 +77,8 @@ def test_the_decoder_reads_the_symbols_that_the_encoder_wrote(
 def test_no_symbol_lies_beyond_the_picture(model: Model) -> None:
     rgb = photo(20, 30)
     tile = layout(30, 20)[0]
-    payload = encoder.encode_tile(model, rgb, tile, 1000)
-    _, symbols = decoder.decode_symbols(model, payload, tile, 1000)
+    payload = encode_tile(model, rgb, tile, 1000)
+    _, symbols = decode_symbols(model, payload, tile, 1000)
     rows, columns = tile.y_used
     assert (rows, columns) == (2, 3) and symbols.shape[1:] == (4, 4)
     assert symbols[:, :rows, :columns].any()
@@ -261,7 +264,7 @@ def test_other_weights_of_the_same_name_are_refused() -> None:
         decode_picture(changed)
 
 
-@pytest.mark.parametrize("name", networks.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_an_altered_model_file_is_refused(
     name: str, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +279,7 @@ def test_an_altered_model_file_is_refused(
 
 
 def test_a_models_identity_is_the_hash_of_its_files(model: Model, model_folder: Path) -> None:
-    hashes = [hashlib.sha256((model_folder / n).read_bytes()).hexdigest() for n in networks.FILES]
+    hashes = [hashlib.sha256((model_folder / n).read_bytes()).hexdigest() for n in FILES]
     assert model.identity.check == hashlib.sha256("".join(hashes).encode()).digest()[:4]
 
 
@@ -322,10 +325,10 @@ def test_the_released_model_leaves_no_seam() -> None:
 def half_smooth() -> NDArray[np.uint8]:
     """Two tiles: a slope with a little grain, and noise."""
     generator = np.random.default_rng(0)
-    rgb = np.empty((80, 2 * container.TILE, 3), np.uint8)
-    slope = np.linspace(90, 120, container.TILE)[:, None]
-    rgb[:, : container.TILE] = slope + generator.normal(0, 0.7, (80, container.TILE, 3))
-    rgb[:, container.TILE :] = generator.integers(0, 256, (80, container.TILE, 3))
+    rgb = np.empty((80, 2 * TILE, 3), np.uint8)
+    slope = np.linspace(90, 120, TILE)[:, None]
+    rgb[:, :TILE] = slope + generator.normal(0, 0.7, (80, TILE, 3))
+    rgb[:, TILE:] = generator.integers(0, 256, (80, TILE, 3))
     return rgb
 
 
@@ -335,7 +338,7 @@ def test_smooth_tiles_get_a_higher_level_and_busy_ones_a_lower(
     monkeypatch.setattr(av1, "is_available", lambda: False)  # whose tiles have the picture's
     rgb = half_smooth()
     header = container.read_header(encode(Picture(rgb), 400))
-    halves = rgb[:, : container.TILE], rgb[:, container.TILE :]
+    halves = rgb[:, :TILE], rgb[:, TILE:]
     offsets = level_offsets([look_at(half) for half in halves])
     assert [tile.level - 400 for tile in header.tiles] == offsets
     assert offsets[0] > 0 > offsets[1]
@@ -350,7 +353,7 @@ def test_levels_of_tiles_stay_levels(level: int) -> None:
 
 
 def test_tiles_at_the_level_of_the_picture_need_no_table_of_levels() -> None:
-    noise = half_smooth()[:, container.TILE :]
+    noise = half_smooth()[:, TILE:]
     data = encode(Picture(np.concatenate([noise, noise], 1)), 400)
     header = container.read_header(data)
     first = header.size + header.tiles[0].length

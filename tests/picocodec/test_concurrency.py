@@ -18,8 +18,9 @@ from PIL import Image
 from tiny import photo
 
 import picocodec
-from picocodec import batch, cli
-from picocodec.codec.networks import MODEL_PATH_VARIABLE
+from picocodec import cli
+from picocodec.cli import batch
+from picocodec.model.store import MODEL_PATH_VARIABLE
 
 MODEL = "tiny.v1"
 SIZES = [(20, 30), (1, 1), (64, 64), (9, 600), (33, 70)]

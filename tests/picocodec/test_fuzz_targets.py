@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from tiny import photo
 
-from picocodec.codec.encoder import encode_picture
-from picocodec.codec.networks import MODEL_PATH_VARIABLE, load_model
+from picocodec.encoding.encoder import encode_picture
 from picocodec.errors import PicoError
 from picocodec.format import container
-from picocodec.image import Picture
+from picocodec.images.picture import Picture
+from picocodec.model.store import MODEL_PATH_VARIABLE, load_model
 
 FUZZ = Path(__file__).parent.parent.parent / "fuzz"
 

@@ -6,7 +6,7 @@ import pytest
 from tiny import photo
 
 import picocodec
-from picocodec.codec.pipeline import MAX_WORKERS, in_order, share
+from picocodec.pipeline import MAX_WORKERS, in_order, share
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 import picocodec
-from picocodec.codec import scale_decoder, tiles
-from picocodec.codec.networks import DEFAULT_MODEL, load_model
-from picocodec.codec.scale_decoder import level_bin
+from picocodec.format import tiles
+from picocodec.images.canvas import cut
+from picocodec.model import scale_decoder
+from picocodec.model.scale_decoder import level_bin
+from picocodec.model.store import DEFAULT_MODEL, load_model
 
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 KODAK = Path(os.environ.get("PICOLAB_EVAL", "not-set")) / "kodak"
@@ -32,7 +34,7 @@ def test_scale_decoders_agree_on_the_z_of_photos(rgb: np.ndarray) -> None:
     model = load_model(DEFAULT_MODEL, threads=1)
     tile = tiles.layout(rgb.shape[1], rgb.shape[0])[0]
     for level in (0, 350, 1000):
-        z = np.rint(model.analyse(tiles.cut(rgb, tile), level)[1][0]).astype(np.int32)
+        z = np.rint(model.analyse(cut(rgb, tile), level)[1][0]).astype(np.int32)
         reference = scale_decoder.decode(model.integer_layers, z, level_bin(level))
         assert z.any() and np.array_equal(model.y_indices(z, level), reference)
 

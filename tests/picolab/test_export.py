@@ -10,10 +10,10 @@ import torch
 from onnx import numpy_helper
 from tiny import TINY, photo, tiny_codec
 
-from picocodec.codec.decoder import decode_symbols
-from picocodec.codec.encoder import encode_tile
-from picocodec.codec.networks import Model
-from picocodec.codec.tiles import layout, own
+from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.format.tiles import layout
+from picocodec.images.canvas import own
+from picocodec.model.model import Model
 from picolab import export
 from picolab.networks.codec import Codec
 from picolab.networks.config import read_config

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TINY, photo, tiny_codec
 
-from picocodec.codec.networks import load_model
+from picocodec.model.store import load_model
 from picolab import export
 from picolab.cli import main
 from picolab.networks.codec import Codec

@@ -5,9 +5,9 @@ import pytest
 import torch
 from tiny import TINY, tiny_codec
 
-from picocodec.codec import scale_decoder
-from picocodec.codec.networks import Model
-from picocodec.codec.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
+from picocodec.model import scale_decoder
+from picocodec.model.model import Model
+from picocodec.model.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picolab.networks.integer import ScaleDecoder
 
 

@@ -12,14 +12,14 @@ from PIL import Image
 from tiny import photo
 
 import picocodec
-from picocodec.cli import picodec
-from picocodec.codec import networks
+from picocodec.cli.decode import picodec
 from picocodec.format import container
+from picocodec.model.store import MODEL_PATH_VARIABLE
 
 
 @pytest.fixture
 def data(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    monkeypatch.setenv(networks.MODEL_PATH_VARIABLE, str(model_folder.parent))
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(model_folder.parent))
     return picocodec.encode(photo(70, 90), 60, model="tiny.v1")
 
 

@@ -18,12 +18,12 @@ from symbols import digests
 from tiny import drawing, photo
 
 import picocodec
-from picocodec.codec.av1 import decode_av1, encode_av1, is_available
-from picocodec.codec.graphics import decode_lossless, stream_of
-from picocodec.codec.networks import DEFAULT_MODEL, load_model, load_model_for, model_folders
-from picocodec.codec.tiles import MARGIN, Tile, block, block_of, layout
+from picocodec.coders.av1 import decode_av1, encode_av1, is_available
+from picocodec.coders.lossless import decode_lossless, stream_of
 from picocodec.errors import PicoError
 from picocodec.format import container
+from picocodec.format.tiles import MARGIN, TILE, Tile, block, block_of, layout, tiles_along
+from picocodec.model.store import DEFAULT_MODEL, load_model, load_model_for, model_folders
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "web" / "decoder"
@@ -116,7 +116,7 @@ def test_hostile_files_give_their_errors(built: Path) -> None:
 @pytest.mark.parametrize("mode", [2, 4, pytest.param(6, marks=needs_av1)])
 def test_blocks_that_are_cut_off_at_the_edges(built: Path, tmp_path: Path, mode: int) -> None:
     """Five by five tiles: blocks of 16, 4, 4 and one."""
-    side = 4 * container.TILE + 100
+    side = 4 * TILE + 100
     model = load_model(DEFAULT_MODEL, threads=1)
     tiles, modes = [b""] * 25, [(mode, 500)] * 25
     for row in (0, 4):
@@ -352,7 +352,7 @@ def test_a_browser_shows_the_very_pixels_of_av1(built: Path, tmp_path: Path) -> 
     for name, pixels in streams.items():
         height, width = pixels.shape[:2]
         stream = av1(pixels, 40 if name.endswith("low") else 90)
-        count = container.tiles_along(height) * container.tiles_along(width)
+        count = tiles_along(height) * tiles_along(width)
         data = container.write(
             width=width,
             height=height,

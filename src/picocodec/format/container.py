@@ -28,11 +28,10 @@ from picocodec.errors import (
     UnsupportedVersion,
     tolerate,
 )
+from picocodec.format.tiles import tiles_along
 
 SIGNATURE = b"\x8aPIC"
 VERSION = 1
-TILE = 504  # side of the part of a tile that is its own ...
-TILE_EXTRA = 64  # ... to which the last one in a row or column adds a remainder up to this
 LEVEL_STEPS = 1000  # levels are stored as whole thousandths
 MAX_SIDE = 1 << 20
 MAX_PIXELS = 1 << 28  # default limit when reading: 268 megapixels
@@ -62,7 +61,6 @@ JOINED = (MODE_WEBP_BLOCK, MODE_BLOCK, MODE_AV1_BLOCK)
 WEBP_FILES = (MODE_WEBP, MODE_WEBP_BLOCK)
 AV1_STREAMS = (MODE_AV1, MODE_AV1_BLOCK, MODE_AV1_PHOTO)
 WITH_MARGIN = (MODE_LEARNED, MODE_AV1_PHOTO)  # tiles that can fade into each other
-BLOCK = 4  # tiles to a side of a block, whose tiles may lie together in one piece of data
 
 
 @dataclass(frozen=True)
@@ -129,11 +127,6 @@ class Header:
 
     def tile_offset(self, index: int) -> int:
         return self.size + sum(t.length for t in self.tiles[:index])
-
-
-def tiles_along(side: int) -> int:
-    """The number of tiles along a side of a picture."""
-    return max(1, -(-(side - TILE_EXTRA) // TILE))
 
 
 def write(

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picocodec.codec.allocation import log_gradient
-from picocodec.codec.graphics import is_flat
+from picocodec.encoding.features import is_flat, log_gradient
 from picolab.data.images import SIDE
 
 LEAST_GRADIENT = 0.0  # of a tile (`log_gradient`): less is a plain sky, of which there is no lack

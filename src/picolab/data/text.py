@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from picocodec.codec.runtime import ort
+from picocodec.model.runtime import ort
 
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.float32]

@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from picocodec.codec.scale_decoder import LEVEL_BINS
 from picocodec.format.tables import SCALE_COUNT, scale_of_index
+from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.networks.config import CHANNEL_GROUPS, CodecConfig
 from picolab.networks.integer import INDEX_UNIT, IntegerConv, ScaleDecoder, clamp_ste, round_ste
 from picolab.networks.layers import (

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from picocodec.codec.scale_decoder import LEVEL_BINS, Z_LIMIT, IntegerLayer
 from picocodec.format.tables import SCALE_COUNT
+from picocodec.model.scale_decoder import LEVEL_BINS, Z_LIMIT, IntegerLayer
 from picolab.networks.layers import interpolate_knots
 
 WEIGHT_LIMIT = 64

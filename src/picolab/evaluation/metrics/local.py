@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.format.container import TILE, tiles_along
+from picocodec.format.tiles import TILE, tiles_along
 from picolab.evaluation.metrics.protocol import Missing, Picture
 
 Errors = NDArray[np.float64]

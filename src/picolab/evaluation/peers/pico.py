@@ -22,7 +22,7 @@ class Pico:
         if realism is not None:
             self.settings += f", decode(..., realism={realism:g})"
         package = require("picocodec", "picocodec")
-        installed = require("picocodec.codec.networks", "picocodec").available_models()
+        installed = require("picocodec.model.store", "picocodec").available_models()
         if not installed or (model and model not in installed):
             raise Unavailable(
                 f"model {model} is not installed" if model else "no model is installed"
@@ -44,7 +44,7 @@ def _fingerprint(package: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
-        outer = path.name in ("cli.py", "pillow_plugin.py")
+        outer = path.relative_to(package).parts[0] in ("cli", "pillow_plugin.py")
         if path.is_file() and not outer and "__pycache__" not in path.parts:
             digest.update(path.relative_to(package).as_posix().encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())

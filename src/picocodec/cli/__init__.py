@@ -1,0 +1,13 @@
+"""The commands picoenc, picodec and picoinfo: 0 is success, 1 failure, 2 wrong usage, 3 a
+picture from a damaged file (picodec --allow-damaged).
+
+Messages go to standard error, so that standard output can carry a picture.
+"""
+
+from __future__ import annotations
+
+from picocodec.cli.decode import picodec
+from picocodec.cli.encode import picoenc
+from picocodec.cli.info import picoinfo
+
+__all__ = ["picodec", "picoenc", "picoinfo"]

@@ -1,0 +1,271 @@
+"""Files to files, one after the other or by several processes: names, messages, exit codes.
+
+Each failure is told and the rest done. Messages go to standard error, so that standard output can
+carry a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import BinaryIO
+
+from PIL import Image
+
+from picocodec.cli.streams import STREAM, output
+from picocodec.errors import PicoError, UnsupportedImage
+from picocodec.pipeline import available_cores
+
+DAMAGED = 3  # exit code: pictures were written, but what is damaged in one was concealed
+INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
+
+
+@dataclass(frozen=True)
+class Report:
+    """What to say of a file that was converted, and of damage that was concealed in it."""
+
+    text: str
+    damage: str = ""
+
+
+# Reads the file of the first name and writes to the stream.
+Convert = Callable[[str, BinaryIO], Report]
+
+
+class Result(Enum):
+    DONE = "done"
+    DAMAGED = "damaged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Job:
+    source: str
+    target: str
+    clash: str = ""  # an earlier input with the same output
+
+
+@dataclass(frozen=True)
+class Outcome:
+    result: Result
+    read: int = 0  # bytes
+    written: int = 0
+
+
+def pairs(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    suffix: str,
+    is_input: Container[str],
+) -> list[tuple[str, str]]:
+    """Names of inputs and outputs; `is_input` has the extensions to look for in folders. The
+    second of two names is the output only if it looks like one: `picoenc *.jpg` must not
+    overwrite the second photo of two."""
+    inputs, output = args.files, args.output
+    if output is None and len(inputs) == 2:
+        is_pico = inputs[1].lower().endswith(".pico")
+        if inputs[1] == STREAM or is_pico == (suffix == ".pico"):
+            inputs, output = inputs[:1], inputs[1]
+    if len(inputs) > 1 and STREAM in (*inputs, output):
+        parser.error("standard input and output are for one picture")
+    if inputs == [STREAM] and output is None:
+        output = STREAM
+    walks = args.recursive and any(os.path.isdir(name) for name in inputs)
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    is_folder = output not in (None, STREAM) and (
+        walks or len(inputs) > 1 or output.endswith(separators) or os.path.isdir(output)
+    )
+    if inputs == [STREAM] and is_folder:
+        parser.error("with standard input, -o must name a file")
+    if output is not None and not is_folder:
+        return [(inputs[0], output)]
+    found: list[tuple[str, str]] = []  # inputs, and what they are called in an output folder
+    for name in inputs:
+        if args.recursive and os.path.isdir(name):
+            files = list(_walk(name, is_input))
+            if not files:
+                parser.error(f"{name}: no pictures in this folder")
+            found += [(path, os.path.relpath(path, name)) for path in files]
+        else:
+            found.append((name, os.path.basename(name)))
+    outputs = [os.path.splitext(name)[0] + suffix for name, _ in found]
+    if is_folder:
+        outputs = [os.path.join(output, os.path.splitext(name)[0] + suffix) for _, name in found]
+        try:
+            for folder in sorted({os.path.dirname(name) for name in outputs} | {output}):
+                os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            parser.error(f"{output}: {error.strerror}")
+    return [(name, target) for (name, _), target in zip(found, outputs, strict=True)]
+
+
+def _walk(folder: str, is_input: Container[str]) -> Iterator[str]:
+    for path, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if os.path.splitext(name)[1].lower().lstrip(".") in is_input:
+                yield os.path.join(path, name)
+
+
+def run(
+    program: str, names: Sequence[tuple[str, str]], args: argparse.Namespace, convert: Convert
+) -> int:
+    """Convert every file, or say why not and go on with the next; returns the exit code.
+
+    With several processes `convert` must be picklable.
+    """
+    start = time.perf_counter()
+    jobs: list[Job] = []
+    owners: dict[str, str] = {}
+    for source, target in names:
+        path = os.path.realpath(target)
+        jobs.append(Job(source, target, owners.get(path, "")))
+        owners.setdefault(path, source)
+    task = partial(_convert, program, args, convert)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in _several(task, jobs, args.jobs) if args.jobs > 1 else map(task, jobs):
+            outcomes.append(outcome)
+            if outcome.result is Result.INTERRUPTED:
+                raise KeyboardInterrupt
+            if len(jobs) > 1 and not args.quiet and sys.stderr.isatty():
+                print(f"\r{len(outcomes)} of {len(jobs)} files", end="", file=sys.stderr)
+    except KeyboardInterrupt:
+        say(f"{program}: interrupted")
+        return INTERRUPTED
+    counts = Counter(outcome.result for outcome in outcomes)
+    if len(jobs) > 1 and not args.quiet:
+        told = ", ".join(f"{counts[result]} {result.value}" for result in Result if counts[result])
+        read = sum(outcome.read for outcome in outcomes)
+        written = sum(outcome.written for outcome in outcomes)
+        say(
+            f"{program}: {len(jobs)} files: {told}; {read / 1e6:.1f} MB -> {written / 1e6:.1f} MB "
+            f"in {time.perf_counter() - start:.1f} s"
+        )
+    if counts[Result.FAILED]:
+        return 1
+    return DAMAGED if counts[Result.DAMAGED] else 0
+
+
+def _several(
+    task: Callable[[Job], Outcome], jobs: Sequence[Job], processes: int
+) -> Iterator[Outcome]:
+    """Outcomes as they come, of jobs in processes of their own."""
+    # Here, since few need it and all would wait for it.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _wait_for_parent) as pool:
+        futures = {pool.submit(task, job): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:  # for want of memory, say; the pool ends with it
+                    say(f"{futures[future].source}: a process was killed before this was done")
+                    outcome = Outcome(Result.FAILED)
+                yield outcome
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _wait_for_parent() -> None:
+    """Between files, only the parent process hears of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job) -> Outcome:
+    source, target = job.source, job.target
+    try:
+        with _warnings_told(program, source, args):
+            start = time.perf_counter()
+            if job.clash:
+                raise UnsupportedImage(f"its output {target} is that of {job.clash}")
+            if target != STREAM and os.path.exists(target):
+                if args.skip_existing:
+                    return Outcome(Result.SKIPPED)
+                if args.no_overwrite:
+                    raise UnsupportedImage(f"{target} exists already")
+                if source != STREAM and os.path.samefile(source, target):
+                    raise UnsupportedImage("it would be overwritten: name another output")
+            with output(target) as out:
+                report = convert(source, out)
+                written = out.tell()
+            if report.damage:
+                say(f"{program}: {source}: {report.damage}")
+            if not args.quiet:
+                seconds = time.perf_counter() - start
+                say(f"{source} -> {target}  {report.text}  {seconds:.1f} s")
+            read = 0 if source == STREAM else os.path.getsize(source)
+            return Outcome(Result.DAMAGED if report.damage else Result.DONE, read, written)
+    except (PicoError, OSError, MemoryError) as error:
+        say(f"{program}: {source}: {reason(error, source)}")
+        return Outcome(Result.FAILED)
+    except KeyboardInterrupt:
+        return Outcome(Result.INTERRUPTED)
+
+
+def threads_of_each(args: argparse.Namespace) -> int:
+    """The threads that one file may use: all cores, shared among the files at work."""
+    if args.threads or args.jobs == 1:
+        return args.threads
+    return max(1, available_cores() // args.jobs)
+
+
+@contextmanager
+def _warnings_told(program: str, name: str, args: argparse.Namespace) -> Iterator[None]:
+    """Warnings become messages about a file, and Pillow's limit of pixels that of `args`."""
+    pillow_limit = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if args.quiet else "always")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.showwarning = lambda message, *_: say(f"{program}: {name}: warning: {message}")
+        Image.MAX_IMAGE_PIXELS = args.max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = pillow_limit
+
+
+def bar(name: str, args: argparse.Namespace) -> Callable[[int, int], None] | None:
+    """A progress bar over the tiles of one file, for people only."""
+    if args.quiet or args.jobs > 1 or not sys.stderr.isatty():
+        return None
+
+    def draw(done: int, total: int) -> None:
+        filled = "#" * (30 * done // total)
+        text = f"\r{name}  [{filled:<30}] {done}/{total} tiles"
+        print(text, end="", file=sys.stderr, flush=True)
+
+    return draw
+
+
+def say(text: str) -> None:
+    """A line on standard error, over the progress bar if there is one."""
+    line = f"\r\033[K{text}\n" if sys.stderr.isatty() else f"{text}\n"
+    sys.stderr.write(line)  # at once, since several processes may speak
+    sys.stderr.flush()
+
+
+def reason(error: BaseException, name: str) -> str:
+    """What to say of an error about the file `name`."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        other = error.filename is not None and os.fspath(error.filename) != name
+        return f"{error.filename}: {error.strerror}" if other else error.strerror
+    return str(error)

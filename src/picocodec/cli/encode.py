@@ -1,0 +1,67 @@
+"""picoenc: photos to .pico files."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import BinaryIO
+
+from picocodec.api import read_info
+from picocodec.cli import arguments, batch
+from picocodec.cli.batch import Report
+from picocodec.cli.info import description
+from picocodec.cli.streams import STREAM, read_all
+from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
+from picocodec.images.reading import EXTENSIONS, read
+
+
+def picoenc(argv: Sequence[str] | None = None) -> int:
+    """Photos to .pico files; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+    parser = arguments.parser_of("picoenc", "Compress photos to .pico files.", "IN [OUT]", ".pico")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
+        "-q",
+        "--quality",
+        type=arguments.quality,
+        default=DEFAULT_QUALITY,
+        metavar="0..100",
+        help="more is better and larger (default: %(default)g)",
+    )
+    rate.add_argument(
+        "--target-size",
+        type=arguments.size,
+        metavar="BYTES",
+        help="of each file, as 50000, 200k, 1.5M or 64Ki: the quality is found that fills it, "
+        "and it is never exceeded",
+    )
+    rate.add_argument(
+        "--target-bpp", type=arguments.bpp, metavar="BITS", help="the same, in bits for each pixel"
+    )
+    parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
+    args = parser.parse_intermixed_args(argv)
+    names = batch.pairs(parser, args, ".pico", EXTENSIONS)
+    return batch.run(parser.prog, names, args, partial(_encode, args))
+
+
+def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
+    from picocodec.encoding.encoder import encode_picture, encode_to_size
+    from picocodec.model.store import DEFAULT_MODEL
+
+    picture = read(io.BytesIO(read_all(source)) if source == STREAM else source)
+    arguments.strip(picture, args.strip)
+    height, width = picture.rgb.shape[:2]
+    size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
+    model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
+    bar = batch.bar(source, args)
+    if args.target_size or args.target_bpp:
+        data = encode_to_size(picture, max(size, 1), model, threads, bar)
+    else:
+        data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
+    out.write(data)
+    info = read_info(data)
+    text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
+    if args.target_size or args.target_bpp:
+        text += f"  quality {info.quality:g}"
+    return Report(f"{text}  {description(info)}" if args.verbose else text)

@@ -1,0 +1,141 @@
+"""Every cheap look at a tile's pixels: what tells which ways of coding it are worth a try."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Bytes = NDArray[np.uint8]
+
+
+# Of all pixels of a tile, those that equal their left neighbour, from which on it is worth a try:
+# noise leaves a photo far fewer.
+FLAT_SHARE = 0.3
+
+# Of all pixels of a flat tile, the hard steps from which on it is taken for part of a screen, with
+# photos on it or without: four times what photos have at most (benchmarks/screens.py).
+HARD_SHARE = 0.0001
+HARD_STEP = 16
+
+# Pixels that equal neither their left nor their upper neighbour, for each byte that drawing may
+# take, up to which it is worth a try: each takes 1 to 2.5 bytes in a quick one, fewer only where
+# they repeat. Drawings have less than 1.5, photos with an overexposed sky 2 to 100.
+MOST_NOVEL = 4
+
+# In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
+# of that from the darkest or the brightest, from which on a tile may have letters; and the part
+# of its squares that must be such: with fewer AV1 gained nothing in training tiles.
+TWO_TONED_SHARE = 0.55
+SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
+
+
+@dataclass(frozen=True)
+class Look:
+    """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
+    have letters, and its plainness (`plainness_of`)."""
+
+    drawn: bool
+    gradient: float
+    lettered: bool = False
+    plainness: float = 0.0
+
+
+def look_at(pixels: NDArray[np.uint8]) -> Look:
+    """What a tile's pixels `[h, w, 3]` look like."""
+    brightness = np.asarray(Image.fromarray(pixels).convert("L"))
+    return Look(
+        is_flat(pixels), log_gradient(brightness), has_letters(brightness), plainness_of(brightness)
+    )
+
+
+def log_gradient(brightness: NDArray[np.uint8]) -> float:
+    """The logarithm to base 2 of how much brightness `[h, w]` differs on average between
+    neighbours, the right and the lower one together, in steps of 255; at least -4, for a plain
+    area."""
+    steps = sum(
+        float(np.abs(np.diff(brightness.astype(np.int16), axis=axis)).mean())
+        for axis in range(2)
+        if brightness.shape[axis] > 1
+    )
+    return math.log2(max(steps, 1 / 16))
+
+
+def is_flat(pixels: Bytes) -> bool:
+    """Whether a tile's pixels `[h, w, 3]` look drawn rather than photographed."""
+    if pixels.shape[1] < 2:
+        return False
+    equal = _all_equal(pixels[:, 1:], pixels[:, :-1])
+    return bool(np.count_nonzero(equal) >= FLAT_SHARE * equal.size)
+
+
+def has_hard_steps(pixels: Bytes) -> bool:
+    """Whether a tile has what lenses and JPEG do not leave."""
+    return hard_share(pixels) >= HARD_SHARE
+
+
+def hard_share(pixels: Bytes) -> float:
+    """Of all pixels of a tile, those at an edge between two plain areas with nothing between."""
+    steps = 0
+    for rows in (pixels, pixels.transpose(1, 0, 2)):
+        equal = _all_equal(rows[:, 1:], rows[:, :-1])
+        difference = np.abs(rows[:, 2:-1].astype(np.int16) - rows[:, 1:-2])
+        step = np.maximum.reduce([difference[:, :, c] for c in range(3)]) >= HARD_STEP
+        steps += int(np.count_nonzero(equal[:, :-2] & step & equal[:, 2:]))
+    return steps / (pixels.shape[0] * pixels.shape[1])
+
+
+def is_too_rich(pixels: Bytes, most: int) -> bool:
+    """Whether there is no hope to draw pixels in `most` bytes: a cheap test before those that code
+    them."""
+    here = pixels[1:, 1:]
+    repeated = _all_equal(here, pixels[1:, :-1]) | _all_equal(here, pixels[:-1, 1:])
+    return int(np.count_nonzero(~repeated)) > MOST_NOVEL * most
+
+
+def _all_equal(a: Bytes, b: Bytes) -> NDArray[np.bool_]:
+    """Where pixels are equal in all colours; `all(2)` takes eight times as long."""
+    equal = a == b
+    return equal[:, :, 0] & equal[:, :, 1] & equal[:, :, 2]
+
+
+def plainness_of(brightness: Bytes) -> float:
+    """How much of brightness `[h, w]` is free of noise: of its squares of 2x2 pixels, those whose
+    two diagonals differ by at most a step of 255 in sum; the logarithm to base 2, at least -10."""
+    steps = np.diff(np.diff(brightness.astype(np.int16), axis=0), axis=1)
+    share = float((np.abs(steps) <= 1).mean()) if steps.size else 1.0
+    return math.log2(max(share, 2**-10))
+
+
+def has_letters(brightness: Bytes) -> bool:
+    """Whether a tile of such brightness `[h, w]` may have letters, and is worth a try."""
+    return two_toned_share(brightness) >= TWO_TONED_SHARE
+
+
+def two_toned_share(brightness: Bytes) -> float:
+    """Of the pixels `[h, w]` in squares of strong contrast, those that are nearly as dark as the
+    darkest or as bright as the brightest of their square; 0 where there are few such squares."""
+    squares = squares_of(brightness)
+    low, high = _ends(squares)
+    strong = high - low >= CONTRAST
+    if np.count_nonzero(strong) < max(1, LEAST_STRONG * strong.size):
+        return 0.0
+    squares, low, high = squares[strong], low[strong, None, None], high[strong, None, None]
+    margin = (high - low) // 5
+    return float(((squares <= low + margin) | (squares >= high - margin)).mean())
+
+
+def squares_of(brightness: NDArray[Any]) -> NDArray[Any]:
+    """Squares `[n, m, 8, 8]` of pixels `[h, w]`, without what is left at the end."""
+    down, across = (side // SQUARE for side in brightness.shape)
+    squares = brightness[: down * SQUARE, : across * SQUARE]
+    return squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
+
+
+def _ends(squares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The darkest and the brightest of each square."""
+    return squares.min((2, 3)), squares.max((2, 3))

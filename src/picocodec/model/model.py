@@ -1,0 +1,273 @@
+"""Released models: found by name, checked by hash, run by ONNX Runtime.
+
+A model is a folder `<name>.v<N>` with
+
+    model.toml             names the other files and their SHA-256
+    analysis.onnx          picture, level -> y, z
+    context.onnx           y, z, coded, level -> symbols
+    synthesis.onnx         symbols, z, level, realism -> picture
+    scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
+    tables.npz             entropy tables, scale indices of z, integer layers
+    preview.onnx           symbols, z, level -> picture at half its sides; optional
+
+Only the scale decoder and the tables decide what bytes mean, and both hold nothing but integers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from threading import Lock, RLock, Thread
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picocodec.errors import NetworkFailed, PicoError, UnknownModel
+from picocodec.format.container import LEVEL_STEPS, ModelId
+from picocodec.format.entropy import SymbolCoder
+from picocodec.format.tables import SCALE_COUNT, check_integers
+from picocodec.format.tiles import Tile
+from picocodec.model import scale_decoder
+from picocodec.model.runtime import ort
+from picocodec.model.scale_decoder import IntegerLayer, level_bin
+from picocodec.model.sessions import DEVICE_VARIABLE, PROVIDERS, chosen_device
+
+Float = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+SLOPES = "lambda_min", "lambda_max"
+UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
+FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
+PREVIEW = "preview.onnx"
+Number = TypeVar("Number", int, float)
+
+
+def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
+    """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order, and
+    over `skip_below`, unless that is what all models had before it counted."""
+    skip = "" if skip_below == UNTOLD_SKIP else str(skip_below)
+    return hashlib.sha256(("".join(hashes[name] for name in FILES) + skip).encode()).digest()
+
+
+class Model:
+    """One model's networks and tables. Arrays are `[1, C, H, W]` at the networks' borders.
+
+    Nothing is loaded before it is used: a decoder never reads the encoder's networks. Several
+    threads may use one.
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.folder, self.threads = folder, threads
+        with _refused(folder / "model.toml"):
+            description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
+            hashes = description["sha256"]
+            files = [*FILES, PREVIEW] if PREVIEW in hashes else FILES
+            self._hashes = {n: _sha256(hashes[n]) for n in files}
+            self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
+            # The realism to decode with where neither the user nor the file says one.
+            self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
+            # The slopes of levels 0 and 1; of the first models they were not told.
+            slopes = {"lambda_min": 24.0, "lambda_max": 12000.0} | description
+            self._slopes = [_number(slopes, name, float, 1e-3, 1e9) for name in SLOPES]
+            version = _number(description, "version", int, 0, 255)
+            check = fingerprint(self._hashes, self.skip_below)[:4]
+            self.identity = ModelId(description["name"], version, check)
+            if str(self.identity) != folder.name:
+                raise ValueError(f"it describes {self.identity}, not {folder.name}")
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._session_locks = {name: Lock() for name in files}
+        self._lock = RLock()
+
+    def slope(self, level: int) -> float:
+        """The lambda of `bits a pixel + lambda * MSE` that a level was trained for."""
+        low, high = self._slopes
+        return low * (high / low) ** (level / LEVEL_STEPS)
+
+    def _read(self, name: str) -> bytes:
+        """One of the model's files: what is used is what was verified."""
+        data = (self.folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self._hashes[name]:
+            raise ValueError("it is not the file that model.toml names")
+        return data
+
+    def prepare(self, name: str) -> None:
+        """Begin to load a network in a thread of its own, beside what comes before its use."""
+
+        def load() -> None:
+            with suppress(PicoError, MemoryError):  # whoever uses it will hear of that
+                self._session(name)
+
+        Thread(target=load).start()
+
+    def _session(self, name: str) -> ort.InferenceSession:
+        with self._session_locks[f"{name}.onnx"]:
+            if name not in self._sessions:
+                self._sessions[name] = self._load_session(f"{name}.onnx")
+            return self._sessions[name]
+
+    def _load_session(self, name: str) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that wait by spinning would take the core that entropy coding runs on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        device = "cpu" if name == "scale_decoder.onnx" else chosen_device()
+        with _refused(self.folder / name):
+            session = ort.InferenceSession(self._read(name), options, providers=PROVIDERS[device])
+        # ONNX Runtime goes on without a device that does not start.
+        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+            raise NetworkFailed(f"{DEVICE_VARIABLE} is cuda, and ONNX Runtime cannot start it")
+        return session
+
+    def _run(self, name: str, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        session = self._session(name)
+        try:
+            return session.run(None, feed)
+        except Exception as error:  # its types have no common base
+            raise NetworkFailed(f"{self.folder}/{name}.onnx failed: {error}") from error
+
+    @cached_property
+    def _tables(self) -> dict[str, NDArray[np.generic]]:
+        with _refused(self.folder / "tables.npz"):
+            with np.load(io.BytesIO(self._read("tables.npz")), allow_pickle=False) as archive:
+                arrays = dict(archive)
+            for name, array in arrays.items():
+                check_integers(name, array)
+            z_index = arrays["z_index"]
+            if z_index.ndim != 2 or len(z_index) != scale_decoder.LEVEL_BINS:
+                raise ValueError(f"z_index has the shape {z_index.shape}")
+            if z_index.min() < 0 or z_index.max() >= SCALE_COUNT:
+                raise ValueError(f"z_index holds indices beyond 0..{SCALE_COUNT - 1}")
+            return arrays
+
+    @property
+    def coder(self) -> SymbolCoder:
+        with self._lock:
+            return self._coder
+
+    @cached_property
+    def _coder(self) -> SymbolCoder:
+        with _refused(self.folder / "tables.npz"):
+            lengths = self._tables["table_lengths"].astype(int)
+            tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
+            return SymbolCoder(tables, self.skip_below)
+
+    @cached_property
+    def integer_layers(self) -> list[IntegerLayer]:
+        """The scale decoder's layers, for its reference implementation."""
+        t = self._tables
+        return [
+            IntegerLayer(
+                weight=t[f"layer{i}_weight"].astype(np.int8),
+                bias=t[f"layer{i}_bias"].astype(np.int32),
+                shift=int(shift),
+                top=int(top),
+                upsample=bool(upsample),
+            )
+            for i, (shift, top, upsample) in enumerate(t["layer_settings"].astype(int).tolist())
+        ]
+
+    def z_indices(self, level: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Scale indices of z `[Nz, h, w]`: each channel's own, by the bin of the level."""
+        row = self._tables["z_index"][level_bin(level)].astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(row[:, None, None], (len(row), *shape)))
+
+    def y_indices(self, z: Ints, level: int) -> NDArray[np.uint8]:
+        """Scale indices of y `[M, 4 h, 4 w]` from z symbols `[Nz, h, w]`."""
+        check_integers("z", z)
+        clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
+        shifted = (clipped + 128).astype(np.uint8)[None]
+        bin_index = np.array(level_bin(level), np.int64)
+        return self._run("scale_decoder", {"z": shifted, "bin": bin_index})[0][0]
+
+    def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:
+        """The same, but zero (hence skipped) beyond the tile and its margin."""
+        indices = self.y_indices(z, level)
+        rows, columns = tile.y_used
+        indices[:, rows:] = 0
+        indices[:, :, columns:] = 0
+        return indices
+
+    def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
+        y, z = self._run("analysis", {"picture": picture, "level": _level(level)})
+        return y, z
+
+    def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
+        """The symbols of y `[M, H, W]`, zero where `coded` is False."""
+        feed = {
+            "y": y,
+            "z": z[None].astype(np.float32),
+            "coded": coded[None].astype(np.float32),
+            "level": _level(level),
+        }
+        return np.rint(self._run("context", feed)[0][0]).astype(np.int32)
+
+    def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
+        """The picture, not clamped. `realism` is ignored by models that were not taught it."""
+        feed = _latents(symbols, z, level)
+        if self.has_dial:
+            feed["realism"] = np.array([realism], np.float32)
+        return self._run("synthesis", feed)[0]
+
+    def preview(self, symbols: Ints, z: Ints, level: int) -> Float:
+        """About what `synthesise` gives, at half its sides and a fraction of its time; for models
+        that have it, as `has_preview` tells."""
+        return self._run("preview", _latents(symbols, z, level))[0]
+
+    @property
+    def has_preview(self) -> bool:
+        return PREVIEW in self._hashes
+
+    @cached_property
+    def has_dial(self) -> bool:
+        """Whether the decoder listens to `realism`."""
+        return any(given.name == "realism" for given in self._session("synthesis").get_inputs())
+
+
+def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:
+    return {
+        "symbols": symbols[None].astype(np.float32),
+        "z": z[None].astype(np.float32),
+        "level": _level(level),
+    }
+
+
+def _level(level: int) -> Float:
+    return np.array([level / LEVEL_STEPS], np.float32)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file of a model, that model is refused, by the file's name."""
+    try:
+        yield
+    except (PicoError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise UnknownModel(f"{path} is missing: reinstall the model") from None
+    except Exception as error:  # libraries raise almost anything on files that they cannot read
+        reason = f"lacks {error}" if isinstance(error, KeyError) else f"is refused: {error}"
+        raise UnknownModel(f"{path} {reason}: reinstall the model") from error
+
+
+def _sha256(text: object) -> str:
+    if isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    raise ValueError(f"{text!r} is no SHA-256")
+
+
+def _number(
+    description: dict[str, Any], name: str, kind: type[Number], low: float, high: float
+) -> Number:
+    value = kind(description[name])
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    return value

@@ -1,0 +1,423 @@
+"""picoenc, picodec and picoinfo as people use them: files, streams, messages, exit codes."""
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import picocodec
+from picocodec import cli
+
+COLOURS = np.random.default_rng(1).integers(0, 256, (20, 30, 4), np.uint8)
+ICC, XMP = b"a profile", b"<x:xmpmeta/>"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder, with a photo."""
+    monkeypatch.chdir(tmp_path)
+    exif = Image.Exif()
+    exif[274] = 6
+    im = Image.fromarray(COLOURS[:, :, :3])
+    im.save("photo.jpg", exif=exif, icc_profile=ICC, xmp=XMP, quality=95)
+    return tmp_path
+
+
+@pytest.fixture
+def pico(folder):
+    (folder / "photo.pico").write_bytes(picocodec.encode(Image.open("photo.jpg")))
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def info(name):
+    with open(name, "rb") as file:
+        return picocodec.read_info(file.read())
+
+
+def command(name, *args, stdin=b""):
+    """Run a command as a process, for what concerns its standard streams."""
+    code = f"import sys; from picocodec.cli import {name}; sys.exit({name}())"
+    return subprocess.run([sys.executable, "-c", code, *args], input=stdin, capture_output=True)
+
+
+def usage_error(capsys, function, *args):
+    with pytest.raises(SystemExit) as caught:
+        function(args)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_there_and_back(folder, capsys):
+    assert cli.picoenc(["photo.jpg"]) == 0
+    assert cli.picodec(["photo.pico"]) == 0
+    assert names(folder) == ["photo.jpg", "photo.pico", "photo.png"]
+    assert info("photo.pico").quality == 50
+    with open("photo.pico", "rb") as file, Image.open("photo.png") as im:
+        np.testing.assert_array_equal(np.asarray(im), picocodec.decode(file.read()))
+        assert (im.info["icc_profile"], im.info["xmp"], im.getexif()[274]) == (ICC, XMP, 6)
+    out, err = capsys.readouterr()
+    size = os.path.getsize("photo.pico")
+    assert out == ""
+    assert f"photo.jpg -> photo.pico  {size} bytes  {8 * size / 600:.2f} bpp" in err
+    assert "photo.pico -> photo.png  30x20" in err
+
+
+def test_output_is_the_second_name_or_an_option(folder):
+    assert cli.picoenc(["photo.jpg", "a.pico", "-q", "12.5"]) == 0
+    assert cli.picoenc(["photo.jpg", "-o", "b.anything", "--quality=12.5"]) == 0
+    assert info("a.pico").quality == info("b.anything").quality == 12.5
+    assert cli.picodec(["a.pico", "a.webp"]) == 0
+    assert cli.picodec(["b.anything", "-o", "b.PPM"]) == 0
+    with Image.open("a.webp") as a, Image.open("b.PPM") as b:
+        assert (a.format, b.format) == ("WEBP", "PPM")
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    assert cli.picodec(["a.pico", "c.data", "--format", "npy"]) == 0
+    assert np.load("c.data").shape == (20, 30, 3)
+
+
+def test_two_photos_are_two_inputs(folder):
+    Image.new("L", (3, 3)).save("second.png")
+    before = (folder / "second.png").read_bytes()
+    assert cli.picoenc(["photo.jpg", "second.png"]) == 0
+    assert names(folder) == ["photo.jpg", "photo.pico", "second.pico", "second.png"]
+    assert (folder / "second.png").read_bytes() == before
+    assert cli.picodec(["photo.pico", "second.pico", "--format", "bmp"]) == 0
+    assert (folder / "second.bmp").exists()
+
+
+def test_many_inputs_into_a_new_folder(folder):
+    Image.new("RGBA", (3, 3)).save("second.png")
+    assert cli.picoenc(["photo.jpg", "second.png", "-o", "new/deep"]) == 0
+    assert names(folder / "new/deep") == ["photo.pico", "second.pico"]
+    assert cli.picodec(["new/deep/photo.pico", "-o", "one/"]) == 0
+    assert names(folder / "one") == ["photo.png"]
+
+
+def test_each_failure_is_told_and_the_rest_is_done(folder, capsys):
+    (folder / "empty.png").touch()
+    (folder / "text.jpg").write_text("no image")
+    (folder / "cut.jpg").write_bytes((folder / "photo.jpg").read_bytes()[:-300])
+    inputs = ["empty.png", "text.jpg", "cut.jpg", "missing.jpg", ".", "photo.jpg"]
+    assert cli.picoenc([*inputs, "-o", "out"]) == 1
+    assert names(folder / "out") == ["photo.pico"]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "picoenc: empty.png: the file is empty"
+    assert lines[1].startswith("picoenc: text.jpg: not an image file")
+    assert lines[2].startswith(
+        "picoenc: cut.jpg: the image cannot be read: image file is truncated"
+    )
+    assert lines[3] == "picoenc: missing.jpg: No such file or directory"
+    assert lines[4] == "picoenc: .: Is a directory"
+    assert lines[6].startswith("picoenc: 6 files: 1 done, 5 failed;") and len(lines) == 7
+
+
+def test_two_inputs_for_one_output(folder, capsys):
+    (folder / "sub").mkdir()
+    Image.new("RGB", (2, 2)).save("sub/photo.png")
+    assert cli.picoenc(["photo.jpg", "sub/photo.png", "-o", "out"]) == 1
+    assert "picoenc: sub/photo.png: its output out/photo.pico is that of photo.jpg" in (
+        capsys.readouterr().err
+    )
+    assert info("out/photo.pico").width == 30
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda data: b"", "not a .pico file"),
+        (lambda data: b"\x89PNG" + data[4:], "not a .pico file"),
+        (lambda data: data[:3], "ends within its header"),
+        (lambda data: data[:20], "ends within its header"),
+        (lambda data: data[:-1], "the file ends after"),
+        (lambda data: data + b"\0", "1 bytes follow"),
+        (lambda data: data[:4] + b"\x63" + data[5:], "format version 99"),
+        (lambda data: data[:6] + bytes([data[6] ^ 4]) + data[7:], "header"),
+        (lambda data: data[:-9] + bytes([data[-9] ^ 4]) + data[-8:], "checksum"),
+    ],
+)
+def test_damaged_files_leave_what_was_there(pico, capsys, damage, fault):
+    (pico / "bad.pico").write_bytes(damage((pico / "photo.pico").read_bytes()))
+    (pico / "bad.png").write_bytes(b"an older file")
+    before = names(pico)
+    assert cli.picodec(["bad.pico"]) == 1
+    assert names(pico) == before
+    assert (pico / "bad.png").read_bytes() == b"an older file"
+    err = capsys.readouterr().err
+    assert err.startswith("picodec: bad.pico: ") and fault in err and err.count("\n") == 1
+    assert cli.picoinfo(["bad.pico"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("picoinfo: bad.pico: ") and fault in err
+
+
+def test_output_that_cannot_be_written(folder, capsys):
+    assert cli.picoenc(["photo.jpg", "-o", "missing/a.pico"]) == 1
+    assert capsys.readouterr().err == (
+        "picoenc: photo.jpg: missing/a.pico: No such file or directory\n"
+    )
+    (folder / "file").touch()
+    assert "file: " in usage_error(capsys, cli.picoenc, "photo.jpg", "photo.jpg", "-o", "file")
+    assert names(folder) == ["file", "photo.jpg"]
+
+
+def test_interruption_leaves_the_old_file(pico, capsys, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    before = (pico / "photo.pico").read_bytes()
+    monkeypatch.setattr("picocodec.encoding.encoder.encode_tile", interrupt)
+    assert cli.picoenc(["photo.jpg"]) == 130
+    assert names(pico) == ["photo.jpg", "photo.pico"]
+    assert (pico / "photo.pico").read_bytes() == before
+    assert capsys.readouterr().err == "picoenc: interrupted\n"
+
+
+def test_overwriting(pico, capsys):
+    (pico / "photo.pico").write_bytes(b"old")
+    assert cli.picoenc(["photo.jpg", "--no-overwrite"]) == 1
+    assert "photo.pico exists already" in capsys.readouterr().err
+    assert (pico / "photo.pico").read_bytes() == b"old"
+    assert cli.picoenc(["photo.jpg"]) == 0
+    assert info("photo.pico").width == 30
+
+
+def test_an_input_is_never_its_own_output(pico, capsys):
+    before = (pico / "photo.pico").read_bytes()
+    assert cli.picoenc(["photo.pico"]) == 1
+    assert cli.picoenc(["photo.jpg", "-o", "./photo.jpg"]) == 1
+    assert capsys.readouterr().err.count("would be overwritten") == 2
+    assert (pico / "photo.pico").read_bytes() == before
+    assert cli.picoenc(["photo.pico", "-o", "smaller.pico", "-q", "5"]) == 0
+    assert info("smaller.pico").quality == 5
+
+
+def test_output_keeps_links_devices_and_the_umask(folder):
+    (folder / "real.pico").write_bytes(b"old")
+    (folder / "link.pico").symlink_to("real.pico")
+    assert cli.picoenc(["photo.jpg", "link.pico"]) == 0
+    assert (folder / "link.pico").is_symlink()
+    assert info("real.pico").width == 30
+    assert cli.picoenc(["photo.jpg", "-o", os.devnull]) == 0
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    (folder / "plain").touch()
+    assert os.stat("real.pico").st_mode == os.stat("plain").st_mode
+
+
+def test_standard_streams(folder):
+    photo = (folder / "photo.jpg").read_bytes()
+    encoded = command("picoenc", "-", stdin=photo)
+    assert encoded.returncode == 0
+    assert encoded.stdout == picocodec.encode(Image.open("photo.jpg"))
+    assert encoded.stderr.startswith(b"- -> -  ")
+    decoded = command("picodec", "-", "-", "--format", "ppm", "--quiet", stdin=encoded.stdout)
+    assert (decoded.returncode, decoded.stdout[:12]) == (0, b"P6\n30 20\n255")
+    # A profile is dropped, quietly here.
+    assert decoded.stderr == b""
+    told = command("picoinfo", "-", "--json", stdin=encoded.stdout)
+    assert json.loads(told.stdout)["width"] == 30
+    assert command("picoenc", "-", "named.pico", stdin=photo).stdout == b""
+    assert (folder / "named.pico").read_bytes() == encoded.stdout
+
+
+def test_damaged_input_sends_nothing_to_standard_output(pico):
+    data = (pico / "photo.pico").read_bytes()
+    result = command("picodec", "-", stdin=data[:-1])
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.startswith(b"picodec: -: the file ends after")
+    assert command("picoenc", "-").stderr == b"picoenc: -: the file is empty\n"
+
+
+def test_progress_and_colours_are_for_terminals_only(folder):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    code = "import sys; from picocodec.cli import picoenc; sys.exit(picoenc(['photo.jpg']))"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=theirs) as process:
+        assert process.wait() == 0
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "1/1 tiles\r\033[Kphoto.jpg -> photo.pico" in shown
+
+
+def test_strip(folder):
+    for strip, kept in (("all", ()), ("exif,xmp", ("icc",)), ("icc", ("exif", "xmp"))):
+        assert cli.picoenc(["photo.jpg", "--strip", strip]) == 0
+        found = info("photo.pico")
+        assert [n for n in ("icc", "exif", "xmp") if getattr(found, f"has_{n}")] == list(kept)
+    assert cli.picodec(["photo.pico", "--strip", "all"]) == 0
+    with Image.open("photo.png") as im:
+        assert "exif" not in im.info
+
+
+def test_warnings_are_messages(folder, capsys):
+    frames = [Image.new("L", (3, 2), value) for value in (10, 200)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+    assert cli.picoenc(["moving.gif"]) == 0
+    assert "picoenc: moving.gif: warning: " in capsys.readouterr().err
+    assert cli.picoenc(["moving.gif", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_transparency_needs_a_format_that_holds_it(folder, capsys):
+    Image.fromarray(COLOURS).save("clear.png")
+    assert cli.picoenc(["clear.png"]) == 0
+    assert cli.picodec(["clear.pico", "clear.jpg"]) == 1
+    assert "write PNG, WebP or TIFF" in capsys.readouterr().err
+    assert not (folder / "clear.jpg").exists()
+
+
+def test_limit_of_pixels(pico, capsys):
+    limit = Image.MAX_IMAGE_PIXELS
+    for function, name in ((cli.picoenc, "photo.jpg"), (cli.picodec, "photo.pico")):
+        out = f"out.{'pico' if name.endswith('jpg') else 'png'}"
+        assert function([name, out, "--max-pixels", "599"]) == 1
+        assert "limit of 599" in capsys.readouterr().err
+        assert function([name, out, "--max-pixels", "600"]) == 0
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_verbose(pico, capsys):
+    assert cli.picodec(["photo.pico", "-v", "--threads", "1"]) == 0
+    err = capsys.readouterr().err
+    assert "quality 50" in err and "tiles 1" in err and "with exif, xmp, icc" in err
+
+
+def test_unknown_model(folder, capsys):
+    assert cli.picoenc(["photo.jpg", "--model", "nothing.v9"]) == 1
+    assert "picoenc: photo.jpg: model nothing.v9 is not installed" in capsys.readouterr().err
+    assert names(folder) == ["photo.jpg"]
+
+
+def test_picoinfo(pico, capsys):
+    assert cli.picoinfo(["photo.pico", "photo.jpg"]) == 1
+    out, err = capsys.readouterr()
+    size = os.path.getsize("photo.pico")
+    assert out.startswith(f"photo.pico\n  30x20 RGB  {size} bytes  {8 * size / 600:.2f} bpp")
+    assert err.startswith("picoinfo: photo.jpg: not a .pico file")
+    assert cli.picoinfo(["--json", "photo.pico", "photo.pico"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told[0] == told[1]
+    assert (told[0]["file"], told[0]["has_icc"], told[0]["mode"]) == ("photo.pico", True, "RGB")
+
+
+def test_names_that_are_no_text(pico):
+    os.rename(b"photo.pico", b"\xff.pico")
+    result = command("picoinfo", b"\xff.pico")
+    assert (result.returncode, result.stdout[:9]) == (0, b"\\xff.pico")
+    assert command("picodec", b"\xff.pico").returncode == 0
+    assert os.path.exists(b"\xff.png")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["photo.jpg", "-q", "101"],
+        ["photo.jpg", "-q", "nan"],
+        ["photo.jpg", "-q", "good"],
+        ["photo.jpg", "-j", "-1"],
+        ["photo.jpg", "--strip", "pixels"],
+        ["photo.jpg", "second.jpg", "-o", "-"],
+        ["photo.jpg", "-", "-o", "folder"],
+        ["-", "-o", "."],
+        ["--unknown"],
+    ],
+)
+def test_wrong_usage_of_picoenc(folder, capsys, args):
+    assert usage_error(capsys, cli.picoenc, *args).startswith("usage: picoenc")
+    assert names(folder) == ["photo.jpg"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["photo.pico", "photo.xyz"],
+        ["photo.pico", "-o", "photo"],
+        ["photo.pico", "--format", "xyz"],
+        ["photo.pico", "--max-pixels", "many"],
+    ],
+)
+def test_wrong_usage_of_picodec(pico, capsys, args):
+    assert usage_error(capsys, cli.picodec, *args).startswith("usage: picodec")
+    assert names(pico) == ["photo.jpg", "photo.pico"]
+
+
+@pytest.mark.parametrize("function", [cli.picoenc, cli.picodec, cli.picoinfo])
+def test_version_and_help(capsys, function):
+    for option in ("-V", "-h"):
+        with pytest.raises(SystemExit) as caught:
+            function([option])
+        assert caught.value.code == 0
+        out = capsys.readouterr().out
+        assert (picocodec.__version__ in out) if option == "-V" else ("usage" in out)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-", "--format", "png", "-"], ["--format", "png", "-", "-"]]
+)
+def test_options_may_stand_between_the_names(arguments: list[str]) -> None:
+    data = picocodec.encode(np.full((9, 12, 3), 128, np.uint8))
+    code = "import sys; from picocodec.cli import picodec; sys.exit(picodec())"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    with Image.open(io.BytesIO(done.stdout)) as image:
+        assert image.format == "PNG" and image.size == (12, 9)
+
+
+def tree(folder):
+    """Photos in a folder and one below it, with something that is none."""
+    (folder / "in/deep").mkdir(parents=True)
+    for name in ("a.jpg", "b.PNG", "deep/c.png"):
+        Image.fromarray(COLOURS[:, :, :3]).save(folder / "in" / name)
+    (folder / "in/notes.txt").write_text("no picture")
+    (folder / "in/deep/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_folders(folder, capfd, jobs):
+    tree(folder)
+    assert cli.picoenc(["in", "-r", "-o", "out", "-j", jobs]) == 1
+    assert names(folder / "out") == ["a.pico", "b.pico", "deep"]
+    assert names(folder / "out/deep") == ["c.pico"]
+    err = capfd.readouterr().err
+    assert "picoenc: in/deep/broken.png: " in err and "notes" not in err
+    assert "picoenc: 4 files: 3 done, 1 failed; 0.0 MB -> 0.0 MB in" in err
+    (folder / "out/a.pico").unlink()
+    before = os.stat("out/b.pico").st_mtime_ns
+    (folder / "in/deep/broken.png").unlink()
+    assert cli.picoenc(["in", "-r", "-o", "out", "--skip-existing", "-j", jobs]) == 0
+    assert os.stat("out/b.pico").st_mtime_ns == before
+    assert "3 files: 1 done, 2 skipped" in capfd.readouterr().err
+    assert cli.picodec(["out", "-r", "-o", "back", "--quiet", "-j", jobs]) == 0
+    assert names(folder / "back/deep") == ["c.png"]
+    assert capfd.readouterr().err == ""
+
+
+def test_folders_without_an_output_folder(folder):
+    tree(folder)
+    assert cli.picoenc(["-r", "in/deep", "photo.jpg"]) == 1
+    assert (folder / "in/deep/c.pico").exists() and (folder / "photo.pico").exists()
+
+
+def test_folders_without_pictures(folder, capsys):
+    (folder / "empty").mkdir()
+    assert "empty: no pictures" in usage_error(capsys, cli.picoenc, "-r", "empty")
+    assert cli.picoenc(["empty"]) == 1
+    assert "picoenc: empty: Is a directory" in capsys.readouterr().err
+
+
+def test_photos_of_one_name_in_a_folder(folder, capsys):
+    Image.new("L", (3, 3)).save("photo.png")
+    assert cli.picoenc(["-r", ".", "-o", "out"]) == 1
+    assert "photo.png: its output out/photo.pico is that of ./photo.jpg" in capsys.readouterr().err
+    assert info("out/photo.pico").width == 30

@@ -1,0 +1,114 @@
+"""Pictures of reduced size by a model's preview, in place of the full decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import drawing, photo, tiny_codec
+
+import picocodec
+from picocodec.encoding.encoder import encode_picture
+from picocodec.errors import UnknownModel
+from picocodec.format import container
+from picocodec.images.picture import Picture
+from picocodec.model.model import PREVIEW, Model
+from picocodec.model.store import MODEL_PATH_VARIABLE
+from picolab.data.images import TileSet
+from picolab.export import export_model
+
+HEIGHT, WIDTH = 581, 1091  # 2 rows of 3 tiles, the last ones of odd sides
+
+
+def tiles_of(count: int) -> TileSet:
+    pictures = [torch.from_numpy(photo(512, 512, seed)).permute(2, 0, 1) for seed in range(count)]
+    masks = torch.zeros(count, 1, 128, 128, dtype=torch.uint8)
+    return TileSet(torch.stack(pictures), torch.full((count, 2), 512), torch.ones(count), masks)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    return export_model(tiny_codec(), root, "glance", 1, {}, tiles=tiles_of(4))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def model_is_installed(folder: Path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MODEL_PATH_VARIABLE, str(folder.parent))
+        yield
+
+
+def coded(alpha: bool = False, gray: bool = False) -> bytes:
+    """A photo whose right part is a drawing, which is coded without loss."""
+    pixels = photo(HEIGHT, WIDTH)
+    pixels[:, 504:] = drawing(HEIGHT, WIDTH - 504)
+    if gray:
+        pixels = np.repeat(pixels[:, :, 1:2], 3, axis=2)
+    mask = photo(HEIGHT, WIDTH, seed=3)[:, :, 0] if alpha else None
+    return encode_picture(Picture(pixels, mask, gray=gray), 400, "glance.v1", threads=1)
+
+
+def reduced(data: bytes, divisor: int, region=None, realism: float | None = None):
+    whole = picocodec.decode(data, region=region, realism=realism, threads=1)
+    return np.asarray(Image.fromarray(whole).reduce(divisor)).astype(int)
+
+
+@pytest.mark.parametrize("divisor", [2, 4, 8])
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_preview_is_about_the_reduced_picture(divisor: int, gray: bool) -> None:
+    data = coded(gray=gray)
+    first, second, *_ = container.read_header(data).tiles
+    assert first.mode == container.MODE_LEARNED != second.mode
+    expected = reduced(data, divisor)
+    small = picocodec.decode(data, scale=1 / divisor, threads=2)
+    assert small.shape == expected.shape and small.dtype == np.uint8
+    side = 504 // divisor
+    difference = np.abs(small.astype(int) - expected)[:side]
+    learned, lossless = difference[:, :side], difference[:, side : 2 * side]
+    assert 0 < learned.mean() < 8  # near, and not the full decoder's
+    assert lossless.max() <= 1
+    displaced = np.abs(np.roll(small, 1, axis=1).astype(int) - expected)[:side, :side]
+    assert learned.mean() < displaced.mean() / 2
+
+
+def test_a_region_of_a_preview_is_its_crop() -> None:
+    data = coded()
+    small = picocodec.decode(data, scale=1 / 4, threads=1)
+    part = picocodec.decode(data, scale=1 / 4, region=(400, 480, 691, 101), threads=1)
+    assert np.array_equal(part, small[120:, 100:])
+
+
+@pytest.mark.parametrize("why", ["alpha", "region off the grid", "damage is allowed", "realism"])
+def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
+    data = coded(alpha=why == "alpha")
+    region = (3, 8, 700, 300) if why == "region off the grid" else None
+    allow = why == "damage is allowed"
+    asked = {"realism": 1.0} if why == "realism" else {}
+    small = picocodec.decode(
+        data, scale=1 / 4, region=region, allow_damaged=allow, threads=1, **asked
+    )
+    assert np.array_equal(small, reduced(data, 4, region, **asked))
+
+
+def test_a_preview_does_not_make_another_model(folder: Path, tmp_path: Path) -> None:
+    plain = Model(export_model(tiny_codec(), tmp_path, "glance", 1, {}), threads=1)
+    assert plain.identity == Model(folder, threads=1).identity
+    assert not plain.has_preview and not (plain.folder / PREVIEW).exists()
+
+
+def test_another_preview_than_that_of_the_description_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = coded()
+    copy = tmp_path / folder.name
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / PREVIEW).write_bytes((folder / "synthesis.onnx").read_bytes())
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(tmp_path))
+    with pytest.raises(UnknownModel, match="preview.onnx is refused"):
+        picocodec.decode(data, scale=1 / 2, threads=1)
