@@ -43,7 +43,6 @@ Float = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 SLOPES = "lambda_min", "lambda_max"
-UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 PREVIEW = "preview.onnx"
 Number = TypeVar("Number", int, float)
@@ -51,9 +50,9 @@ Number = TypeVar("Number", int, float)
 
 def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
     """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order, and
-    over `skip_below`, unless that is what all models had before it counted."""
-    skip = "" if skip_below == UNTOLD_SKIP else str(skip_below)
-    return hashlib.sha256(("".join(hashes[name] for name in FILES) + skip).encode()).digest()
+    over `skip_below`."""
+    parts = *(hashes[name] for name in FILES), str(skip_below)
+    return hashlib.sha256("".join(parts).encode()).digest()
 
 
 class Model:
@@ -73,9 +72,8 @@ class Model:
             self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
             self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
-            # The slopes of levels 0 and 1; of the first models they were not told.
-            slopes = {"lambda_min": 24.0, "lambda_max": 12000.0} | description
-            self._slopes = [_number(slopes, name, float, 1e-3, 1e9) for name in SLOPES]
+            # The slopes of levels 0 and 1.
+            self._slopes = [_number(description, name, float, 1e-3, 1e9) for name in SLOPES]
             version = _number(description, "version", int, 0, 255)
             check = fingerprint(self._hashes, self.skip_below)[:4]
             self.identity = ModelId(description["name"], version, check)
