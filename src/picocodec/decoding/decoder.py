@@ -3,7 +3,7 @@ a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, islice
@@ -25,10 +25,9 @@ from picocodec.format.tiles import Tile
 from picocodec.images.metadata import Metadata, read_alpha, read_metadata
 from picocodec.images.picture import Picture, from_array
 from picocodec.model.store import load_model_for
-from picocodec.pipeline import in_order, share
+from picocodec.pipeline import Progress, in_order, share
 
 Bytes = NDArray[np.uint8]
-Progress = Callable[[int, int], None]
 Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 SCALES = (1, 2, 4, 8)  # what the sides of a picture can be divided by on the way

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import level_offsets
 from picocodec.encoding.candidates import Coded, Place, joined, learned_tile
@@ -18,9 +16,7 @@ from picocodec.images.canvas import part, with_margin
 from picocodec.images.metadata import chunks_of
 from picocodec.images.picture import Picture
 from picocodec.model.store import DEFAULT_MODEL, load_model
-from picocodec.pipeline import in_order, share
-
-Progress = Callable[[int, int], None]
+from picocodec.pipeline import Progress, in_order, share
 
 # AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
 # size has it for letters only.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,7 @@ from PIL import Image
 
 from picocodec.errors import UnsupportedImage
 from picocodec.images.picture import pillow_info
-
-if TYPE_CHECKING:
-    from picocodec.decoding.decoder import OpenPicture, Progress
+from picocodec.pipeline import Progress
 
 # File name extensions, and Pillow's names for their formats.
 FORMATS = {
@@ -39,6 +38,22 @@ _XMP_TAG = 700
 Rows = NDArray[np.uint8]
 
 
+class Source(Protocol):
+    """A picture whose rows come: its size in pixels, its channels, its metadata, and then the rows,
+    `[n, width, channels]`, from the top."""
+
+    width: int
+    height: int
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+
+    @property
+    def channels(self) -> int: ...
+
+    def rows(self, progress: Progress | None = None) -> Iterator[Rows]: ...
+
+
 class Writer(Protocol):
     """Takes rows `[n, width, channels]` of a picture from the top, and then its end."""
 
@@ -48,7 +63,7 @@ class Writer(Protocol):
 
 
 def write_picture(
-    stream: BinaryIO, extension: str, picture: OpenPicture, progress: Progress | None = None
+    stream: BinaryIO, extension: str, picture: Source, progress: Progress | None = None
 ) -> None:
     """Decode a picture into an image file, row of tiles by row of tiles; errors are those of
     `open_writer` and of the picture's `rows`."""
