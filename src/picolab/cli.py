@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from picocodec.errors import PicoError
+from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     prepare.add_argument("data", nargs="+", type=Path, help="folders of images or of tars of them")
     prepare.add_argument("-o", "--output", type=Path, required=True, help="a tar of masks")
     prepare.set_defaults(run=_prepare)
+
+    add_data(commands)
 
     cut = commands.add_parser("cut", help="training tiles out of photos, at their full size")
     cut.add_argument("photos", nargs="+", type=Path)
