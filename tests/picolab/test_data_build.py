@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from tiny import photo
 
 from picolab.cli import main
+from picolab.data.blocks import block_steps
 from picolab.data.build import Builder, in_order, share
 from picolab.data.choice import Seen, choose
 from picolab.data.likeness import Known, perceptual_hash
@@ -217,6 +218,18 @@ def test_places_lie_inside_at_several_scales_and_anywhere() -> None:
     assert len(places(page, 16)) == 3 and {p.reduced_by for p in places(page, 16)} <= {1.0, 1.25}
     (whole,) = places(seen("a", 300, 700), 16)
     assert (whole.width, whole.height, whole.reduced_by) == (300, 512, 1.0)
+
+
+def test_photos_with_traces_of_blocks_are_reduced() -> None:
+    image = Image.fromarray(scene(1, 700, 900))
+    assert block_steps(image) < 0.1 and block_steps(image.crop((0, 0, 20, 20))) == 0
+    stream = io.BytesIO()
+    image.save(stream, "jpeg", quality=30)
+    with Image.open(stream) as opened:
+        again = opened.convert("RGB").crop((3, 5, 900, 700))
+    assert block_steps(again) > 0.5
+    assert {p.reduced_by for p in places(seen("a", 2000, 2000), 99, 0.3)} == {1.25, 1.8, 2.7}
+    assert {p.reduced_by for p in places(seen("a", 2000, 2000), 99, 0.6)} == {1.8, 2.7}
 
 
 def test_all_photos_get_fewer_tiles_where_there_are_too_many() -> None:
@@ -431,7 +444,10 @@ def test_mistakes_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "empty").mkdir()
     empty = ["data", "build", "--folder", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]
     assert main(empty) == 1
-    assert "none of the sources gave a picture" in capsys.readouterr().err
+    assert "no picture here can be trained on" in capsys.readouterr().err
+    Image.new("RGB", (600, 600)).save(tmp_path / "empty" / "black.png")
+    assert main(empty) == 1
+    assert "originals left out: plain 1" in capsys.readouterr().err
 
 
 def test_the_projects_own_sources_are_sound() -> None:

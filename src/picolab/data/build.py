@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from picolab.data.blocks import block_steps
 from picolab.data.choice import Seen, choose
 from picolab.data.originals import Absent, Files, Original, Places, originals
 from picolab.data.photos import Photo, Unreadable, glance
@@ -57,7 +58,8 @@ class Builder:
             limits = share(kept, self.per_photo, self.most - len(tiles))
             tiles += self._cut(kept, limits, writer)
             if not tiles:
-                raise ValueError("none of the sources gave a picture that can be trained on")
+                absent = self.summary.absent()
+                raise ValueError("\n".join(["no picture here can be trained on", *absent]))
             mark_held_out(tiles)
             writer.finish(tiles)
         self.summary.tiles = tiles
@@ -150,7 +152,8 @@ _Cut = tuple[Tile, NDArray[np.uint8]]
 def _tiles_of(seen: Seen, files: Files, limit: int) -> Iterator[_Cut]:
     original, source = seen.original, seen.original.source
     photo = Photo(files.read(original.key))
-    for n, (place, pixels, detail) in enumerate(cut(photo, seen, places(seen, limit))):
+    steps = block_steps(photo.image) if seen.category == "natural" else 0.0
+    for n, (place, pixels, detail) in enumerate(cut(photo, seen, places(seen, limit, steps))):
         yield (
             Tile(
                 index=-1,

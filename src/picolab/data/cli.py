@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+import warnings
 from pathlib import Path
 
 
@@ -51,6 +52,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _build(args: argparse.Namespace) -> int:
+    from PIL import Image
+
     from picolab.data.build import Builder
     from picolab.data.originals import Places
     from picolab.data.sources import Review, Source, read_sources
@@ -66,6 +69,8 @@ def _build(args: argparse.Namespace) -> int:
     for folder in args.folder:
         name = folder.resolve().name
         sources.append(Source(name=name, folder=str(folder), licence=args.licence))
+    # Pillow would say on standard error that a picture is large; too large ones are named anyway.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     start = time.perf_counter()
     where = Places(args.snapshots, args.packages)
     builder = Builder(

@@ -21,8 +21,10 @@ from picolab.data.tilefile import SIDE
 
 SCALES = (1.0, 1.25, 1.8, 2.7, 4.0, 6.0)  # how much a photo is reduced for its tiles
 FEW_SCALES, FEW_TILES = 2, 3  # of pages and drawings: letters are to be read
-# Compression leaves traces, which reducing takes away: the least factor by the quality of a JPEG.
+# Compression leaves traces, which reducing takes away: the least factor by the quality of a JPEG
+# and by what is left of its blocks (`block_steps`).
 CLEAN, FAIR = 93, 85
+FAINT, PLAIN_TO_SEE = 0.25, 0.5
 LEAST_REDUCED = {"clean": 1.0, "fair": 1.25, "poor": 1.8}
 LEAST_WHOLE = 256  # pixels of the shorter side, of a picture too small for a whole tile
 PLAIN, CLIPPED, PLAIN_SHARE = 3.0, 0.6, 0.1  # so many of the all but flat or burnt-out tiles stay
@@ -45,21 +47,22 @@ class Place:
         return self.left, self.top, right, self.top + self.height * self.reduced_by
 
 
-def least_reduced(seen: Seen) -> float:
+def least_reduced(seen: Seen, steps: float = 0.0) -> float:
     quality = seen.glance.quality
-    kind = "clean" if quality >= CLEAN else "fair" if quality >= FAIR or not quality else "poor"
-    return LEAST_REDUCED[kind]
+    if 0 < quality < FAIR or steps > PLAIN_TO_SEE:
+        return LEAST_REDUCED["poor"]
+    return LEAST_REDUCED["clean" if quality >= CLEAN and steps <= FAINT else "fair"]
 
 
-def places(seen: Seen, limit: int) -> list[Place]:
-    """At most so many places of a picture, drawn by its id alone.
+def places(seen: Seen, limit: int, steps: float = 0.0) -> list[Place]:
+    """At most so many places of a picture, drawn by its id alone; `steps` are those of its blocks.
 
     Each scale has a grid with play, so that its tiles do not overlap. Each place is drawn with a
     chance in proportion to its factor: there are far fewer of the coarse ones. A picture too small
     for any gives one, of itself as a whole.
     """
     rng = random.Random(f"places {seen.original.id}")
-    width, height, least = seen.glance.width, seen.glance.height, least_reduced(seen)
+    width, height, least = seen.glance.width, seen.glance.height, least_reduced(seen, steps)
     scales = [factor for factor in SCALES if factor >= least]
     if seen.category != "natural":
         scales, limit = scales[:FEW_SCALES], min(limit, FEW_TILES)

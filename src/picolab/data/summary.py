@@ -22,22 +22,27 @@ class Summary:
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def text(self) -> str:
-        reasons: Counter[str] = Counter()
-        for (_, reason), count in self.left_out.items():
-            reasons[reason] += count
         lines = [
             f"{len(self.tiles)} tiles of {_originals(self.tiles)} originals, "
             f"{len(self.tiles) * 3 * SIDE**2 / 1e9:.2f} GB",
             f"by category: {_counts(tile.category for tile in self.tiles)}",
             f"by draw group: {_counts(tile.draw for tile in self.tiles)}",
         ]
+        return "\n".join([*lines, *self.absent(), self.held_out()])
+
+    def absent(self) -> list[str]:
+        """What is not among the tiles, a line for each kind of reason."""
+        reasons: Counter[str] = Counter()
+        for (_, reason), count in self.left_out.items():
+            reasons[reason] += count
+        lines = []
         if reasons:
             lines.append(f"originals left out: {_counts(reasons.elements())}")
         if self.unreadable:
             lines.append(f"files passed over: {len(self.unreadable)}")
         if self.missing:
             lines.append(f"sources that are not here: {', '.join(n for n, _ in self.missing)}")
-        return "\n".join([*lines, self.held_out()])
+        return lines
 
     def held_out(self) -> str:
         """What training does not see."""
