@@ -14,6 +14,7 @@ import torch
 from picocodec.errors import PicoError
 from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
+from picolab.training.command import add_parser as add_training
 
 if TYPE_CHECKING:
     from picolab.training.loop import Options
@@ -36,20 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     cut.add_argument("--most", type=int, default=10, help="tiles of each photo (%(default)s)")
     cut.set_defaults(run=_cut)
 
-    train = commands.add_parser("train", help="run or resume a training recipe")
-    train.add_argument("recipe", type=Path)
-    train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
-    train.add_argument(
-        "--max-minutes", type=float, default=float("inf"), help="stop at a checkpoint then"
-    )
-    train.add_argument(
-        "--fit-minutes",
-        type=float,
-        metavar="N",
-        help="make the recipe longer or shorter, at the pace of its first steps, to take so long",
-    )
-    _add_options(train)
-    train.set_defaults(run=_train)
+    add_training(commands)
 
     ablate = commands.add_parser(
         "ablate",
@@ -229,17 +217,6 @@ def _options(args: argparse.Namespace, folder: Path) -> Options:
         compile=args.compile,
         dry_run=args.dry_run,
     )
-
-
-def _train(args: argparse.Namespace) -> int:
-    from picolab.training.loop import run_recipe
-    from picolab.training.recipe import read_recipe
-
-    recipe = read_recipe(args.recipe)
-    options = _options(args, args.output or Path("runs") / recipe.name)
-    options.max_minutes, options.fit_minutes = args.max_minutes, args.fit_minutes
-    run_recipe(recipe, options)
-    return 0
 
 
 def _ablate(args: argparse.Namespace) -> int:
