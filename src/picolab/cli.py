@@ -309,10 +309,9 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _model_info(args: argparse.Namespace) -> int:
-    from picolab.networks.config import read_config
     from picolab.networks.cost import cost_table
 
-    print(cost_table(read_config(args.config)))
+    print(cost_table(args.config))
     return 0
 
 

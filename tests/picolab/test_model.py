@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from picolab.networks.blocks import (
     to_patches,
     to_squares,
 )
+from picolab.networks.cost import multiply_accumulates
 from picolab.networks.layers import fold
 from picolab.networks.model import Codec, bin_width, quantise
 from picolab.networks.shape import Shape, read_shape, shape_from_dict
@@ -202,3 +205,12 @@ def test_shapes_are_read_and_checked(tmp_path) -> None:
     path.write_text('name = "x"\n')
     with pytest.raises(ValueError, match="bad.toml.*missing"):
         read_shape(path)
+
+
+def test_decoding_photo_costs_what_a_user_may_pay() -> None:
+    """At most 22 kMAC/pixel with its context, encoding 24: what the shape was allowed."""
+    codec = Codec(read_shape(Path(__file__).parents[2] / "configs/photo.toml"))
+    macs = {part: count / 1e3 for part, count in multiply_accumulates(codec).items()}
+    context = macs["scale_decoder"] + macs["context_decoder"] + macs["context_model"]
+    assert 1 < context < context + macs["decoder"] <= 22
+    assert macs["encoder"] + context <= 24
