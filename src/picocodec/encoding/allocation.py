@@ -1,8 +1,8 @@
 """How the bits of a picture are shared among its tiles: smooth ones get a higher level.
 
 A tile's LPIPS and DISTS fall with about the logarithm of its bytes, so that a byte is worth most
-where there are few; and on paper, skin or sky nothing hides an error. docs/training.md has what
-was measured.
+where there are few; and on paper, skin or sky nothing hides an error. What was measured:
+docs/experiments/0001-generation-1.md.
 """
 
 from __future__ import annotations
