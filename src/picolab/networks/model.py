@@ -53,7 +53,7 @@ SQUARE = 16  # side of the square of pixels behind one position of y
 WIDEST = math.log(4.0)  # q is within a factor of 4 of 1
 NOISE_FROM, NOISE_FULL = 6.0, 19.0  # scale indices, of scales of 0.1 and 0.5 symbols
 # Where a model starts; the controller of bits then moves them (training/control.py).
-FIRST_LAMBDAS = (8.0, 6000.0)
+FIRST_LAMBDAS = (4.0, 6000.0)
 
 
 class LatentGains(Gains):
