@@ -14,6 +14,7 @@ import torch
 from picocodec.errors import PicoError
 from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
+from picolab.release.command import add_parser as add_release
 from picolab.training.command import add_parser as add_training
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     cut.set_defaults(run=_cut)
 
     add_training(commands)
+    add_release(commands)
 
     ablate = commands.add_parser(
         "ablate",

@@ -55,7 +55,7 @@ def export_model(
     layers = codec.scale_decoder.export()
     tables = [table_of_scale(i) for i in range(SCALE_COUNT)]
     skip_below = skipped_scales(tables)
-    _write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
+    write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
     (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
 
     preview = fit_preview(codec, tiles, skip_below, realism) if tiles else None
@@ -82,7 +82,7 @@ def export_model(
         data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
     files = [*FILES, PREVIEW] if preview else list(FILES)
-    _write_description(target, files, name, version, skip_below, realism, codec.slopes, notes)
+    write_description(target, files, name, version, skip_below, realism, codec.slopes, notes)
     check_export(graphs, layers, Model(target))
     return target
 
@@ -279,13 +279,14 @@ def skipped_scales(tables: Sequence[Table]) -> int:
     raise ValueError("entropy tables: every scale would be skipped")
 
 
-def _write_tables(
+def write_tables(
     path: Path,
     tables: Sequence[Table],
     z_index: Tensor,
     layers: Sequence[IntegerLayer],
     skip_below: int,
 ) -> None:
+    """`tables.npz`: all integers that say what bytes mean, but `skip_below`."""
     arrays: dict[str, NDArray[np.generic]] = {
         "table_lengths": np.array([len(t) for t in tables], np.uint16),
         "tables": np.concatenate(tables).astype(np.uint32),
@@ -301,7 +302,7 @@ def _write_tables(
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
-def _write_description(
+def write_description(
     folder: Path,
     files: Sequence[str],
     name: str,
@@ -311,6 +312,7 @@ def _write_description(
     slopes: Sequence[float],
     notes: dict[str, str],
 ) -> None:
+    """`model.toml`, with the hash of each of the model's `files`."""
     lines = [f'name = "{name}"', f"version = {version}", f"skip_below = {skip_below}"]
     lines.append(f"realism = {realism}")
     lines += [f"{key} = {slope}" for key, slope in zip(SLOPES, slopes, strict=True)]
@@ -344,8 +346,9 @@ def check_export(
         # Symbols may flip where y falls between two; so each side decodes the same ones.
         symbols = model.quantise(y.numpy(), z_symbols, indices >= model.skip_below, level)
         inputs = (torch.from_numpy(symbols)[None].float(), z.round(), at)
-        for realism in (0.0, 1.0):
-            theirs = graphs["synthesis"](*inputs, torch.tensor([realism])).numpy()
+        for realism in (0.0, 1.0) if model.has_dial else (0.0,):
+            told = [torch.tensor([realism])] if model.has_dial else []
+            theirs = graphs["synthesis"](*inputs, *told).numpy()
             _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
         if model.has_preview:
             theirs = graphs["preview"](*inputs).numpy()

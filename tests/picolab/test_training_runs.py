@@ -10,14 +10,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_model import TINY
 from tiles import make_tiles
 from torch import Tensor
 
+from picocodec.model.model import Model
 from picolab.data.crops import TileFile, principal_components
-from picolab.networks.model import Codec
+from picolab.networks.model import FIRST_LAMBDAS, Codec
+from picolab.release.release import read_trained, release
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 from picolab.training.control import BitTargets, LambdaController
 from picolab.training.lineage import Batch, Lineage, Stage, read_lineage
@@ -273,3 +276,20 @@ def test_the_command_trains_in_two_processes_and_goes_on(tiles: Path, tmp_path: 
     tensors, _ = load_checkpoint(tmp_path / "runs/trunk/checkpoint")
     random = without_prefix("random", tensors)
     assert not torch.equal(random["0.1"], random["1.1"])  # processes draw differently
+
+
+def test_a_checkpoint_becomes_a_model_that_codes_files(lineage: Lineage, tmp_path: Path) -> None:
+    trained(lineage, "entropy", tmp_path, 2)
+    folder = release(read_trained(tmp_path / "entropy/checkpoint"), tmp_path, "tiny", 1)
+    model = Model(folder, threads=1)
+    assert not model.has_dial and str(model.identity) == "tiny.v1"
+    assert model.slope(0) == pytest.approx(FIRST_LAMBDAS[0], rel=1e-3)
+    picture = np.random.default_rng(0).random((1, 3, 128, 128), np.float32)
+    y, z = model.analyse(picture, 500)
+    z_symbols = np.rint(z[0]).astype(np.int32)
+    coded = model.y_indices(z_symbols, 500) >= model.skip_below
+    symbols = model.quantise(y, z_symbols, coded, 500)
+    assert symbols.shape == (TINY.y_channels, 8, 8) and not symbols[~coded].any()
+    decoded = model.synthesise(symbols, z_symbols, 500)
+    assert decoded.shape == picture.shape
+    assert np.abs(decoded - picture).mean() < np.abs(picture - 0.5).mean()

@@ -1,0 +1,91 @@
+"""A trained codec to the files that picocodec runs: written, then checked against PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from picocodec.format.tables import SCALE_COUNT
+from picocodec.model.model import FILES, Model
+from picocodec.model.scale_decoder import LEVEL_BINS
+from picolab.export import (
+    check_export,
+    scale_decoder_onnx,
+    skipped_scales,
+    store_as_half,
+    table_of_scale,
+    to_onnx_bytes,
+    write_description,
+    write_tables,
+)
+from picolab.networks.model import Codec
+from picolab.networks.shape import Shape
+from picolab.release.graphs import released_graphs
+from picolab.training.checkpoint import load_checkpoint, without_prefix
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint's averaged weights, and what it says of how it was made."""
+
+    codec: Codec
+    notes: dict[str, str]
+
+
+def read_trained(checkpoint: Path) -> Trained:
+    """The codec of a run's checkpoint, of the shape that is written in it. Raises
+    `FileNotFoundError` where there is none, `ValueError` for one of generation 1."""
+    tensors, values = load_checkpoint(checkpoint)
+    if "shape" not in values:
+        raise ValueError(f"{checkpoint}: a checkpoint of generation 1; `picolab export` reads it")
+    codec = Codec(Shape(**values["shape"]))
+    codec.load_state_dict(without_prefix("model", tensors))
+    with torch.no_grad():
+        averages = without_prefix("ema", tensors)
+        for name, parameter in codec.named_parameters():
+            parameter.copy_(averages[name])
+    progress = values["progress"]
+    notes = {
+        "lineage": values["lineage"],
+        "stage": values["stage"],
+        "pixels": f"{progress['pixels']:.4g}",
+        "licence": "Apache-2.0",
+    }
+    return Trained(codec, notes)
+
+
+def release(trained: Trained, folder: Path, name: str, version: int) -> Path:
+    """Write the released form to `folder/name.vN`; returns its path.
+
+    The codec is folded in place. Weights are stored as float16 and run as float32; the rounding is
+    done first, so that the check covers it. The decoder is that of the closest pixels. Raises
+    `RuntimeError` if what was written does not compute what PyTorch does.
+    """
+    codec = trained.codec
+    target = folder / f"{name}.v{version}"
+    target.mkdir(parents=True, exist_ok=True)
+    z_index = codec.z_scale_index(torch.arange(LEVEL_BINS) / (LEVEL_BINS - 1))
+    layers = codec.scale_decoder.export()
+    tables = [table_of_scale(i) for i in range(SCALE_COUNT)]
+    skip_below = skipped_scales(tables)
+    write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
+    (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
+    graphs = released_graphs(codec, dial=False)
+    for key, graph in graphs.items():
+        data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
+        (target / f"{key}.onnx").write_bytes(store_as_half(data))
+    ends = lambda_ends(codec)
+    write_description(target, list(FILES), name, version, skip_below, 0.0, ends, trained.notes)
+    check_export({key: graph.module for key, graph in graphs.items()}, layers, Model(target))
+    return target
+
+
+def lambda_ends(codec: Codec) -> list[float]:
+    """The lambdas at levels 0 and 1 of the straight line, in the logarithm, that is nearest to all
+    knots: a model's description has no more."""
+    values = codec.log_lambda.double().cpu().numpy()
+    slope, start = np.polyfit(np.linspace(0, 1, len(values)), values, 1)
+    return [float(np.exp(start)), float(np.exp(start + slope))]
