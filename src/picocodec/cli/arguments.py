@@ -13,12 +13,10 @@ from picocodec import __version__
 from picocodec.api import checked_quality, checked_realism
 from picocodec.cli.shell import show, tell
 from picocodec.format import container
-from picocodec.images.picture import Picture
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from picocodec.decoding.decoder import OpenPicture
 
 METADATA = ("exif", "xmp", "icc")
 _UNITS = {"": 1, "k": 1000, "ki": 1 << 10, "m": 1000**2, "mi": 1 << 20}
@@ -147,8 +145,3 @@ def metadata(text: str) -> tuple[str, ...]:
     if not set(names) <= set(METADATA):
         raise argparse.ArgumentTypeError(f"{text!r} is neither all nor some of exif,xmp,icc")
     return names
-
-
-def strip(picture: Picture | OpenPicture, names: Sequence[str]) -> None:
-    for name in names:
-        setattr(picture, name, None)

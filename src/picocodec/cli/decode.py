@@ -15,6 +15,7 @@ from picocodec.cli.info import description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import STREAM, mapped
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
+from picocodec.images.metadata import as_part
 from picocodec.images.writing import FORMATS, write_picture
 
 
@@ -77,8 +78,9 @@ def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO
         picture = open_picture(data, args.max_pixels, threads, args.realism, damage, *part)
     except ValueError as error:  # a region beyond the picture
         raise UnsupportedImage(str(error)) from None
-    arguments.strip(picture, args.strip)
-    write_picture(out, extension, picture, batch.bar(source, args))
+    if args.region or args.scale > 1:
+        as_part(picture)
+    write_picture(out, extension, picture, batch.bar(source, args), args.strip)
     text = f"{picture.width}x{picture.height}"
     if args.verbose and not damage:
         text += f"  {description(read_info(data[:]))}"

@@ -14,6 +14,7 @@ from picocodec.cli.info import description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import readable
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
+from picocodec.images.orientation import strip
 from picocodec.images.reading import EXTENSIONS, read
 
 
@@ -51,7 +52,7 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     from picocodec.model.store import DEFAULT_MODEL
 
     picture = read(readable(source))
-    arguments.strip(picture, args.strip)
+    strip(picture, args.strip)
     height, width = picture.rgb.shape[:2]
     size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
     model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)

@@ -175,6 +175,10 @@ class OpenPicture:
         """1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
         return (1 if self._header.gray else 3) + (self._alpha is not None)
 
+    @property
+    def is_opaque(self) -> bool:
+        return self._alpha is None or bool((self._alpha == 255).all())
+
     def read(self, progress: Progress | None = None) -> Bytes:
         """All pixels, `[height, width, channels]`."""
         pixels = np.empty((self.height, self.width, self.channels), np.uint8)

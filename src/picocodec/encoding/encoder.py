@@ -14,6 +14,7 @@ from picocodec.encoding.features import Look, look_at
 from picocodec.encoding.judge import is_worth_a_try
 from picocodec.encoding.photos import Av1Photo, encode_av1_page, encode_av1_photo
 from picocodec.encoding.rate import fill
+from picocodec.errors import TargetTooSmall
 from picocodec.format import container, tiles
 from picocodec.format.tiles import BLOCK, Tile, tiles_along
 from picocodec.images.canvas import part, with_margin
@@ -51,8 +52,17 @@ def encode_to_size(
     """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
     `TargetTooSmall`."""
     height, width = picture.rgb.shape[:2]
+    beside = sum(len(data) for _, data in chunks_of(picture))
+    words = f"{beside} bytes of metadata and alpha: leave them out (--strip), or raise the target"
+    if beside >= size:
+        raise TargetTooSmall(f"the target is {size} bytes, fewer than the picture's {words}")
     encode = _encoder(picture, model, threads, progress, filling=True)
-    return fill(encode, size, width * height)
+    try:
+        return fill(encode, size, width * height)
+    except TargetTooSmall as error:
+        if not beside:
+            raise
+        raise TargetTooSmall(f"{error}; among them are {words}") from None
 
 
 def _encoder(
