@@ -14,6 +14,7 @@ from picocodec.cli.info import description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import readable
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
+from picocodec.errors import TargetTooSmall
 from picocodec.images.orientation import strip
 from picocodec.images.reading import EXTENSIONS, read
 
@@ -58,7 +59,12 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
     bar = batch.bar(source, args)
     if args.target_size or args.target_bpp:
-        data = encode_to_size(picture, max(size, 1), model, threads, bar)
+        try:
+            data = encode_to_size(picture, max(size, 1), model, threads, bar)
+        except TargetTooSmall as error:
+            if args.target_size:
+                raise
+            raise TargetTooSmall(f"{error} ({args.target_bpp:g} bits a pixel)") from None
     else:
         data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
     out.write(data)

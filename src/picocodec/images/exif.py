@@ -6,36 +6,27 @@ Broken EXIF says nothing here, and is kept as it is.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from fractions import Fraction
 
-from picocodec.images.containers.survey import Data, Density
-from picocodec.images.containers.tiff import (
+from picocodec.images.containers.directories import (
     EXIF_IFD,
     GPS_IFD,
     INTEROP_IFD,
-    SUB_IFDS,
     Broken,
     Directory,
     Entry,
+    Node,
     directory,
     first_directory,
+    packed,
 )
+from picocodec.images.containers.survey import Density
 
 ORIENTATION = 274
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
 _THUMBNAIL, _THUMBNAIL_BYTES, _STRIPS, _STRIP_BYTES = 513, 514, 273, 279
 _WIDTH, _HEIGHT = 40962, 40963  # of the picture, in the directory of EXIF's own
-_PREFIX = b"Exif\0\0"
-# What a TIFF file says of how its pixels lie in it, and what is kept elsewhere: XMP, the profile.
-_OF_THE_FILE = {
-    *range(254, 260), 262, 263, 264, 265, 266, 273, ORIENTATION, *range(277, 282), 284, 288, 289,
-    290, 291, 292, 293, 301, 317, 318, 319, 320, 321, 322, 323, 324, 325, SUB_IFDS, 332, 334, 336,
-    338, 339, 340, 341, 342, 343, 347, 400, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530,
-    531, 532, 559, 700, 34675, 37724, 50255,
-}  # fmt: skip
 _CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
-_BYTE_KINDS = range(1, 14)
 
 
 def is_readable(exif: bytes) -> bool:
@@ -158,7 +149,7 @@ def with_resolution(exif: bytes | None, density: Density) -> bytes | None:
     if is_square and (density.unit == 1 or (density.unit == 2 and round(density.x, 1) == 72)):
         return exif
     if not exif:
-        return _packed(_Node(_entries(density, ">")), ">")
+        return packed(Node(_entries(density, ">")), ">")
     try:
         first = first_directory(exif)
     except Broken:
@@ -192,61 +183,3 @@ def _entries(density: Density, order: str) -> list[Entry]:
         packed = struct.pack(f"{order}II", number.numerator, number.denominator)
         made.append(Entry(tag, 5, 1, packed, 0, 0))
     return [*made, Entry(_UNIT, 3, 1, struct.pack(f"{order}H", density.unit), 0, 0)]
-
-
-@dataclass
-class _Node:
-    """A directory to be written, and those within it by the tags that point to them."""
-
-    entries: list[Entry]
-    children: dict[int, _Node] = field(default_factory=dict)
-
-
-def of_tiff(data: Data) -> bytes | None:
-    """What a TIFF file says of its picture, as EXIF: all tags but those of how its pixels lie in
-    the file, byte for byte. Pillow has applied the orientation on loading, so it is not among them.
-    None if there is nothing."""
-    try:
-        first = first_directory(data)
-    except Broken:
-        return None
-    node = _node(data, first, data[2:4] in (b"+\0", b"\0+"))
-    return _packed(node, first.order) if node.entries or node.children else None
-
-
-def _node(data: Data, one: Directory, is_big: bool) -> _Node:
-    node = _Node([])
-    for tag, entry in one.entries.items():
-        if tag in _CHILDREN:
-            try:
-                inner = directory(data, one.integer(tag), one.order, is_big)
-            except Broken:
-                continue
-            node.children[tag] = _node(data, inner, is_big)
-        elif tag not in _OF_THE_FILE and entry.kind in _BYTE_KINDS:
-            node.entries.append(entry)
-    return node
-
-
-def _packed(node: _Node, order: str) -> bytes:
-    start = b"II*\0" if order == "<" else b"MM\0*"
-    return start + struct.pack(f"{order}I", 8) + _written(node, order, 8)
-
-
-def _written(node: _Node, order: str, at: int) -> bytes:
-    """A directory, its values, and the directories within it, beginning at a place."""
-    children = [Entry(tag, 4, 1, b"", 0, 0) for tag in node.children]
-    entries = sorted([*node.entries, *children], key=lambda entry: entry.tag)
-    place = at + 2 + 12 * len(entries) + 4
-    head, values = struct.pack(f"{order}H", len(entries)), b""
-    for entry in entries:
-        head += struct.pack(f"{order}HHI", entry.tag, entry.kind, entry.count)
-        value = entry.value
-        if entry.tag in node.children:
-            value = _written(node.children[entry.tag], order, place + len(values))
-        if len(value) <= 4 and entry.tag not in node.children:
-            head += value.ljust(4, b"\0")
-        else:
-            head += struct.pack(f"{order}I", place + len(values))
-            values += value + bytes(len(value) & 1)
-    return head + bytes(4) + values

@@ -81,13 +81,20 @@ def survey_of(im: Image.Image) -> Survey:
     return survey(contents(file))
 
 
-def refuse(im: Image.Image, found: Survey) -> None:
-    """Raise `UnsupportedImage` for what cannot be kept, or is not all there."""
+def refuse_kind(found: Survey) -> None:
+    """Raise `UnsupportedImage` for what cannot be kept, whether Pillow reads it or not."""
     if found.refusal:
         raise UnsupportedImage(found.refusal)
+    if found.depth > 8:
+        raise UnsupportedImage(_TOO_DEEP)
+
+
+def refuse(im: Image.Image, found: Survey) -> None:
+    """Raise `UnsupportedImage` for what cannot be kept, or is not all there."""
+    refuse_kind(found)
     if found.fault and not ImageFile.LOAD_TRUNCATED_IMAGES:
         raise UnsupportedImage(f"the image cannot be read: {found.fault}")
-    if found.depth > 8 or any(_has_16_bits(*tile) for tile in getattr(im, "tile", ())):
+    if any(_has_16_bits(*tile) for tile in getattr(im, "tile", ())):
         raise UnsupportedImage(_TOO_DEEP)
     code = found.code_points
     if code is None or (im.format != "PNG" and "icc_profile" in im.info):
@@ -132,7 +139,7 @@ def take_metadata(picture: Picture, im: Image.Image, found: Survey) -> None:
         packet = found.xmp
     picture.xmp = packet
     if found.dropped:
-        text = f"not kept, since the output holds one picture only: {', '.join(found.dropped)}"
+        text = f"not kept: {', '.join(found.dropped)}"
         still = [what for what in xmp.announced(packet or b"") if _is_among(what, found.dropped)]
         if still:
             text += f" (the XMP still announces {', '.join(still)})"
@@ -145,10 +152,12 @@ def _is_among(what: str, dropped: list[str]) -> bool:
 
 def _take_profile(picture: Picture, im: Image.Image, found: Survey) -> None:
     picture.icc = im.info.get("icc_profile") or found.icc
+    if found.has_icc and not picture.icc:
+        found.drop("an ICC profile, which is damaged")
     if found.is_srgb and picture.icc:
         picture.icc = None
         found.drop("an ICC profile, which counts less than the code points of sRGB beside it")
-    calibration = found.calibration or _calibration(im)
+    calibration = found.calibration if found.is_known else _calibration(im)
     if calibration and not picture.icc:
         picture.icc = profiles.profile_of(calibration, picture.gray)
         if picture.icc is None:
@@ -157,7 +166,7 @@ def _take_profile(picture: Picture, im: Image.Image, found: Survey) -> None:
 
 def _calibration(im: Image.Image) -> Calibration | None:
     """Of a PNG image that was loaded before it came here, what Pillow has noted."""
-    if getattr(im, "fp", None) is not None or "srgb" in im.info:
+    if "srgb" in im.info:
         return None
     from picocodec.images.containers import png
 
@@ -173,13 +182,8 @@ def _exif(im: Image.Image, found: Survey) -> bytes | None:
     exif = im.info.get("exif") or found.exif
     if found.is_turned and exif and found.exif and exif.endswith(found.exif):
         exif = found.exif  # without what the plug-in leaves in front of it
-    if not exif and im.format == "TIFF":
-        file = getattr(im, "fp", None)
-        is_first = not getattr(im, "tell", int)()
-        if file is not None and not file.closed and is_first:
-            exif = exif_bytes.of_tiff(contents(file))
-        else:
-            exif = _tiff_exif(im)
+    if not exif and im.format == "TIFF" and not found.is_known:
+        exif = _tiff_exif(im)
     return exif.removeprefix(EXIF_PREFIX) or None if exif else None
 
 

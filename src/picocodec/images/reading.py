@@ -14,8 +14,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
-from picocodec.images.containers import Survey, survey
-from picocodec.images.kinds import from_pillow, refuse, take_metadata
+from picocodec.images.containers import Survey, jxl, survey
+from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
 from picocodec.images.peek import contents
 from picocodec.images.picture import FilePixels, Picture, check_sides, from_array
 
@@ -49,8 +49,7 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     if head == _NPY:
         return _read_npy(source)
     found = survey(contents(source))
-    if found.refusal:
-        raise UnsupportedImage(found.refusal)
+    refuse_kind(found)
     return _read_image(source, found)
 
 
@@ -67,7 +66,7 @@ def _read_image(source: BinaryIO, found: Survey) -> Picture:
     except Image.UnidentifiedImageError:
         if found.fault:
             raise UnsupportedImage(f"the image cannot be read: {found.fault}") from None
-        raise UnsupportedImage("not an image file, or of a kind that is not known") from None
+        raise UnsupportedImage(_unknown(source)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(str(error)) from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
@@ -76,6 +75,23 @@ def _read_image(source: BinaryIO, found: Survey) -> Picture:
         # Its own words may be about a stream in memory, of which nobody knows.
         words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", str(error)) or type(error).__name__
         raise UnsupportedImage(f"the image cannot be read: {found.fault or words}") from None
+
+
+def _unknown(source: BinaryIO) -> str:
+    """Why nothing here reads a file, and what would."""
+    source.seek(0)
+    head = source.read(512)
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return "HEIC needs the package pillow-heif (pip install pillow-heif), or is damaged"
+    if head[4:8] == b"ftyp" and head[8:11] == b"avi":
+        return "AVIF needs a Pillow built with it, or the file is damaged"
+    if head.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
+        return "JPEG XL needs the package pillow-jxl-plugin, or is damaged"
+    if b"<svg" in head or head.startswith(b"%PDF"):
+        return "a drawing or document, not an image file: render it first, to PNG"
+    if head[4:8] == b"ftyp" or head.startswith((b"\x1aE\xdf\xa3", b"RIFF")):
+        return "a video or sound, or of a kind that is not known: not an image file"
+    return "not an image file, or of a kind that is not known"
 
 
 def _too_large(words: str) -> LimitExceeded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 
-from picocodec.images.containers import isobmff, jpeg, jxl, others, png, tiff
+from picocodec.images.containers import directories, isobmff, jpeg, jxl, others, png, tiff
 from picocodec.images.containers.survey import Data, Survey
 
 __all__ = ["Data", "Survey", "survey"]
@@ -13,11 +13,13 @@ __all__ = ["Data", "Survey", "survey"]
 
 def survey(data: Data) -> Survey:
     """What is found in a file of any kind, by its first bytes; defaults for kinds that are not
-    known here. Never raises: what contradicts itself is a fault."""
+    known here. Never raises: what makes no sense here is left to the kind's decoder."""
     try:
-        return _survey(data)
-    except (IndexError, ValueError, OverflowError, struct.error) as error:
-        return Survey(fault=f"its structure makes no sense ({error})")
+        found = _survey(data)
+    except (IndexError, ValueError, OverflowError, struct.error):
+        found = Survey()
+    found.is_known = True
+    return found
 
 
 def _survey(data: Data) -> Survey:
@@ -30,7 +32,9 @@ def _survey(data: Data) -> Survey:
         return jxl.survey(data)
     if start.startswith(others.RAW_STARTS):
         return others.survey_raw(data)
-    if start.startswith(tiff.STARTS):
+    if start.startswith(others.HDR_STARTS):
+        return others.survey_hdr(data)
+    if start.startswith(directories.STARTS):
         return tiff.survey(data)
     if start[4:8] == b"ftyp":
         return isobmff.survey(data)

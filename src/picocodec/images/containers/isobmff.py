@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from picocodec.images.containers.survey import CodePoints, Data, Survey
+from picocodec.images.containers.survey import TRUNCATED, CodePoints, Data, Survey
 from picocodec.images.containers.tiff import RAW
 
 _HOLE = 64  # zero bytes in a row, which AV1's entropy coder does not write
@@ -76,7 +76,7 @@ def survey(data: Data) -> Survey:
         found.refusal = RAW
         return found
     if any(box.end > len(data) for box in top):
-        found.fault = "image file is truncated"
+        found.fault = TRUNCATED
     kinds = {box.kind for box in top}
     if b"mpvd" in kinds or (b"moov" in kinds and data[8:12] not in (b"avis", b"hevc", b"msf1")):
         found.drop("a video")
@@ -265,7 +265,7 @@ def meta_is_auxiliary(meta: _Meta, item: int) -> bool:
 def _fault(data: Data, item: _Item) -> str:
     """What is missing of an item's data."""
     if any(place + length > len(data) for place, length in item.extents):
-        return "image file is truncated"
+        return TRUNCATED
     pieces = [data[place : place + length] for place, length in item.extents]
     if item.kind == b"av01" and bytes(_HOLE) in b"".join(pieces):
         return "a part of its data is missing"

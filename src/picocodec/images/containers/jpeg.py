@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from picocodec.images.containers.survey import Data, Density, Survey
+from picocodec.images.containers.survey import TRUNCATED, Data, Density, Survey
 from picocodec.images.containers.xmp import Extension, joined
 
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -55,7 +55,7 @@ def survey(data: Data) -> Survey:
     end = _walk(data, state)
     found.xmp = joined(found.xmp, state.extension, found)
     if end is None:
-        found.fault = found.fault or "image file is truncated"
+        found.fault = found.fault or TRUNCATED
         return found
     if not found.fault and any(state.missing.values()):
         found.fault = "the last of its scans are missing"
@@ -113,20 +113,35 @@ def _segment(kind: int, body: bytes, state: _State) -> None:
     elif kind == 0xE0 and body[:5] == b"JFIF\0" and len(body) >= 12:
         unit, x, y = struct.unpack(">BHH", body[7:12])
         found.density = Density(x, y, {1: 2, 2: 3}.get(unit, 1))
-    elif kind == 0xE1 and body.startswith(_EXIF):
+        if body[12:13].strip(b"\0") and body[13:14].strip(b"\0"):
+            found.drop("a thumbnail")
+    elif kind == 0xE0 and body[:5] == b"JFXX\0":
+        found.drop("a thumbnail")
+    else:
+        _other_segment(kind, body, state)
+
+
+def _other_segment(kind: int, body: bytes, state: _State) -> None:
+    found = state.found
+    if kind == 0xE1 and body.startswith(_EXIF):
         found.exif = found.exif or body[len(_EXIF) :]
     elif kind == 0xE1 and body.startswith(_XMP):
         found.xmp = found.xmp or body[len(_XMP) :]
     elif kind == 0xE1 and body.startswith(_EXTENDED_XMP):
         state.extension.add(body[len(_EXTENDED_XMP) :])
     elif kind == 0xE2 and body.startswith(_GAIN_MAP_ISO):
+        # The primary picture has no more of it than a version.
         found.drop("an HDR gain map")
+    elif kind == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+        found.has_icc = True
     elif kind == 0xEB and b"jumb" in body[:32]:
         found.drop("content credentials (C2PA)")
     elif kind == 0xED and body.startswith(b"Photoshop 3.0\0"):
         found.drop("IPTC and Photoshop data")
     elif kind == 0xFE and body.strip(b"\0 \r\n"):
         found.drop("a comment")
+    elif 0xE1 <= kind <= 0xEF and not (kind == 0xE2 and body[:4] == b"MPF\0") and kind != 0xEE:
+        found.drop(f"data of APP{kind - 0xE0}")
 
 
 def _tables(body: bytes) -> Iterator[tuple[int, int]]:
@@ -161,9 +176,9 @@ def _scan(data: Data, at: int, header: bytes, state: _State) -> int:
         if marks != [i % 8 for i in range(expected)]:
             found.fault = "a part of its data is missing"
     has_ac = last > 0 and bits >> 4 == 0
-    # Nothing but a code for "the rest is zero" makes sense so often; where it has another code,
-    # zeros come from a hole in the file.
-    is_sparse = any(state.first_ac.get(t, 0) & 15 == 0 for t in tables)
+    # Nothing but the code for "the rest is zero" makes sense so often; where that of one component
+    # is another, zeros come from a hole in the file.
+    is_sparse = all(state.first_ac.get(t, 0) & 15 == 0 for t in tables)
     if has_ac and not is_sparse and 0 <= data.find(bytes(_HOLE), at) < end:
         found.fault = "a part of its data is missing"
     return end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from picocodec.images.containers.isobmff import boxes
-from picocodec.images.containers.survey import Data, Survey
+from picocodec.images.containers.survey import TRUNCATED, Data, Survey
 
 CODESTREAM, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
 _START = 256  # bytes of a codestream that hold all that is read here
@@ -20,7 +20,7 @@ def survey(data: Data) -> Survey:
         for box in boxes(data, 0, len(data)):
             body = data[box.at : min(box.end, len(data))]
             if box.end > len(data):
-                found.fault = "image file is truncated"
+                found.fault = TRUNCATED
             if box.kind == b"jxlc" and not stream:
                 stream = body[:_START]
             elif box.kind == b"jxlp" and len(stream) < _START:

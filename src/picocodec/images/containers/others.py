@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from picocodec.images.containers.survey import Data, Density, Survey
+from picocodec.images.containers.isobmff import boxes
+from picocodec.images.containers.survey import TRUNCATED, Data, Density, Survey
 from picocodec.images.containers.tiff import RAW
 
 _J2K = b"\xff\x4f\xff\x51"  # start of codestream, and the marker of its size segment
@@ -12,13 +13,24 @@ RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", 
 _DEEP_DDS = {10, 24, 95, 96, 11, 13, 2, 6, 16, 34, 41, 54, 56}  # DXGI formats over 8 bits
 
 
+HDR_STARTS = (b"#?RADIANCE", b"#?RGBE", b"v/1\x01", b"SDPX", b"XPDS", b"SIMPLE  =", b"II\xbc\x01")
+
+
 def survey_raw(data: Data) -> Survey:
     return Survey(refusal=RAW)
 
 
+def survey_hdr(data: Data) -> Survey:
+    """Of Radiance, OpenEXR, DPX, FITS and JPEG XR."""
+    return Survey(
+        refusal="the image is of a format for more than 8 bits a channel, which cannot be kept: "
+        "map its tones to 8 bits first, and store it as PNG or TIFF"
+    )
+
+
 def survey_gif(data: Data) -> Survey:
     """Block by block (GIF89a, section 12 on)."""
-    found = Survey(fault="image file is truncated")
+    found = Survey(fault=TRUNCATED)
     at = 13
     if len(data) > 10 and data[10] & 0x80:
         at += 3 << (data[10] & 7) + 1
@@ -51,7 +63,7 @@ def survey_webp(data: Data) -> Survey:
     found = Survey()
     at, size = 12, int.from_bytes(data[4:8], "little") + 8
     if size > len(data):
-        found.fault = "image file is truncated"
+        found.fault = TRUNCATED
     while at + 8 <= min(size, len(data)):
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if kind == b"VP8 " and length > 10 and _ends_in_a_hole(data[at + 8 : at + 8 + length]):
@@ -85,31 +97,65 @@ def survey_bmp(data: Data) -> Survey:
     return found
 
 
+_XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_EXIF_UUID = b"JpgTiffExif->JP2"
+
+
 def survey_jpeg_2000(data: Data) -> Survey:
-    """Of the codestream's size segment (ISO 15444-1, A.5.1)."""
+    """Boxes, and the codestream's size segment (ISO 15444-1, A.5.1)."""
     found = Survey()
     at = data.find(_J2K)
     if 0 <= at < len(data) - 42:
         count = int.from_bytes(data[at + 40 : at + 42])
         depths = data[at + 42 : at + 42 + 3 * count : 3]
         found.depth = max(8, *((d & 0x7F) + 1 for d in depths), 8)
+    for box in boxes(data, 0, len(data)) if data[4:8] == b"jP  " else ():
+        if box.end > len(data):
+            found.fault = TRUNCATED
+        if box.kind == b"uuid":
+            name, body = data[box.at : box.at + 16], data[box.at + 16 : box.end]
+            if name == _XMP_UUID:
+                found.xmp = body
+            elif name == _EXIF_UUID:
+                found.exif = body
+            else:
+                found.drop("data of an unknown kind (a UUID box)")
+        elif box.kind == b"xml ":
+            found.drop("XML")
     return found
 
 
 def survey_psd(data: Data) -> Survey:
     found = Survey()
     found.depth = max(8, int.from_bytes(data[22:24]))
-    at = 26
-    for _ in range(2):  # colour table, resources
-        at += 4 + int.from_bytes(data[at : at + 4])
-    if int.from_bytes(data[at : at + 4]) > 4:
+    at = 30 + int.from_bytes(data[26:30])  # behind the colour table
+    end = at + 4 + int.from_bytes(data[at : at + 4])
+    at += 4
+    while at + 12 <= end:
+        number = int.from_bytes(data[at + 4 : at + 6])
+        at += 6 + (data[at + 6] + 2 & ~1)  # a name of even length, its own length included
+        length = int.from_bytes(data[at : at + 4])
+        body = data[at + 4 : at + 4 + length]
+        at += 4 + (length + 1 & ~1)
+        if number == 1005 and length >= 16:
+            x, unit, _, y = struct.unpack(">IHHI", body[:12])
+            found.density = Density(x / 65536, y / 65536, 2)
+        elif number == 1058:
+            found.exif = body
+        elif number == 1060:
+            found.xmp = body
+        elif number == 1028:
+            found.drop("IPTC data")
+        elif number in (1033, 1036):
+            found.drop("a thumbnail")
+    if int.from_bytes(data[end : end + 4]) > 4:
         found.drop("layers")
     return found
 
 
 def survey_qoi(data: Data) -> Survey:
     is_whole = data[-8:] == bytes(7) + b"\1"
-    return Survey(fault="" if is_whole else "image file is truncated")
+    return Survey(fault="" if is_whole else TRUNCATED)
 
 
 def survey_dds(data: Data) -> Survey:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from picocodec.images.containers.survey import (
+    TRUNCATED,
     Calibration,
     CodePoints,
     Data,
@@ -38,6 +39,7 @@ class Chunk:
 def survey(data: Data) -> Survey:
     found = Survey()
     chunks = list(_chunks(data, found))
+    found.has_icc = any(chunk.kind == b"iCCP" for chunk in chunks)
     texts: list[str] = []
     numbers: dict[bytes, bytes] = {}
     for chunk in chunks:
@@ -79,7 +81,7 @@ def _chunks(data: Data, found: Survey) -> Iterator[Chunk]:
         if kind == b"IEND":
             return
         at = end + 4
-    found.fault = "image file is truncated"
+    found.fault = TRUNCATED
 
 
 def _take_numbers(found: Survey, chunks: dict[bytes, bytes]) -> None:

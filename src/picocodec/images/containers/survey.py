@@ -7,6 +7,8 @@ from mmap import mmap
 
 Data = bytes | mmap  # a whole file
 
+TRUNCATED = "image file is truncated"  # in Pillow's words
+
 UNSPECIFIED = 2  # of code points, as ITU-T H.273 numbers them
 
 
@@ -45,6 +47,7 @@ class Density:
 class Survey:
     """What was found in a file; what could not be is at its default."""
 
+    is_known: bool = False  # whether there was a file to look at
     fault: str = ""  # why the file is not a whole picture
     refusal: str = ""  # why it is one of a kind that cannot be kept, and the way out
     depth: int = 8  # bits a channel
@@ -52,7 +55,8 @@ class Survey:
     calibration: Calibration | None = None
     is_srgb: bool = False  # it says so, and that counts more than any profile
     is_turned: bool = False  # whether the decoder turns pixels whatever EXIF says
-    icc: bytes | None = None
+    has_icc: bool = False  # a profile is there, whole or not
+    icc: bytes | None = None  # where Pillow does not read it
     exif: bytes | None = None  # without JPEG's prefix
     xmp: bytes | None = None
     density: Density | None = None

@@ -5,107 +5,40 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from picocodec.images.containers.directories import (
+    EXIF_IFD,
+    GPS_IFD,
+    INTEROP_IFD,
+    SUB_IFDS,
+    Broken,
+    Directory,
+    Node,
+    directory,
+    first_directory,
+    packed,
+)
 from picocodec.images.containers.survey import Data, Density, Survey
 
-STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-SUB_IFDS, EXIF_IFD, GPS_IFD, INTEROP_IFD = 330, 34665, 34853, 40965
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
-          16: 8, 17: 8, 18: 8}  # fmt: skip
-_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_MOST_DIRECTORIES, _MOST_ENTRIES = 64, 4096
-
+_MOST_DIRECTORIES = 64
 _SUB_FILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _FORMAT = 273, 279, 324, 325, 339
 _ROWS, _PARTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 278, 277, 284, 322, 323
+# What a TIFF file says of how its pixels lie in it, and what is kept elsewhere: XMP, the profile.
+_OF_THE_FILE = {
+    *range(254, 260), 262, 263, 264, 265, 266, 273, 274, *range(277, 282), 284, 288, 289,
+    290, 291, 292, 293, 301, 317, 318, 319, 320, 321, 322, 323, 324, 325, SUB_IFDS, 332, 334, 336,
+    338, 339, 340, 341, 342, 343, 347, 400, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530,
+    531, 532, 559, 700, 34675, 37724, 50255,
+}  # fmt: skip
+_CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+_BYTE_KINDS = range(1, 14)  # of values that EXIF knows, too
 _DNG_VERSION, _DEFLATE, _REDUCED = 50706, (8, 32946), 1
 _RAW_PHOTOMETRIC = (32803, 34892)  # of a colour filter array, linear raw
 RAW = (
     "this is a camera's raw file, which has to be developed first: with the camera's own software, "
     "darktable, RawTherapee or rawpy, to PNG or TIFF of 8 bits"
 )
-
-
-class Broken(Exception):
-    """A directory that does not lie within its file, or contradicts itself."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    tag: int
-    kind: int
-    count: int
-    value: bytes  # as it lies in the file
-    at: int  # of the entry itself
-    place: int  # of the value
-
-    def integers(self, order: str) -> list[int]:
-        """Whole numbers; empty for values of another kind."""
-        code = _INTEGERS.get(self.kind)
-        return list(struct.unpack(f"{order}{self.count}{code}", self.value)) if code else []
-
-
-@dataclass(frozen=True)
-class Directory:
-    at: int
-    order: str  # "<" or ">"
-    entries: dict[int, Entry]
-    next_at: int  # where the offset of the next directory is written
-    next: int
-
-    def integers(self, tag: int) -> list[int]:
-        return self.entries[tag].integers(self.order) if tag in self.entries else []
-
-    def integer(self, tag: int, default: int = 0) -> int:
-        return next(iter(self.integers(tag)), default)
-
-
-def first_directory(data: Data) -> Directory:
-    """The first directory of a file; raises `Broken`."""
-    if data[:4] not in STARTS:
-        raise Broken("it does not begin like TIFF")
-    order = "<" if data[:1] == b"I" else ">"
-    is_big = data[2:4] in (b"+\0", b"\0+")
-    return directory(data, _number(data, 8 if is_big else 4, order, is_big), order, is_big)
-
-
-def directory(data: Data, at: int, order: str, is_big: bool = False) -> Directory:
-    """The directory at a place; raises `Broken`."""
-    if not 8 <= at < len(data):
-        raise Broken("a directory lies outside the file")
-    width, size = (8, 20) if is_big else (2, 12)
-    count = int.from_bytes(data[at : at + width], "little" if order == "<" else "big")
-    end = at + width + count * size
-    if count > _MOST_ENTRIES or end > len(data):
-        raise Broken("a directory reaches beyond the end of the file")
-    entries: dict[int, Entry] = {}
-    for place in range(at + width, end, size):
-        entry = _entry(data, place, order, is_big)
-        if entry is not None:
-            entries.setdefault(entry.tag, entry)
-    following = 0
-    if end + (8 if is_big else 4) <= len(data):
-        following = _number(data, end, order, is_big)
-    return Directory(at, order, entries, end, following)
-
-
-def _number(data: Data, at: int, order: str, is_big: bool) -> int:
-    number = data[at : at + (8 if is_big else 4)]
-    return int.from_bytes(number, "little" if order == "<" else "big")
-
-
-def _entry(data: Data, at: int, order: str, is_big: bool) -> Entry | None:
-    """The entry at a place; None for one whose value does not lie in the file."""
-    tag, kind = struct.unpack(f"{order}HH", data[at : at + 4])
-    count = _number(data, at + 4, order, is_big)
-    inline = at + (12 if is_big else 8)
-    length = _SIZES.get(kind, 1) * count
-    place = inline if length <= (8 if is_big else 4) else _number(data, inline, order, is_big)
-    value = data[place : place + length]
-    if len(value) < length:
-        return None
-    return Entry(tag, kind, count, bytes(value), at, place)
 
 
 def directories(data: Data) -> Iterator[tuple[Directory, bool]]:
@@ -156,6 +89,7 @@ def survey(data: Data) -> Survey:
     found.depth = max(8, *first.integers(_BITS), 8)
     if any(kind == 3 for kind in first.integers(_FORMAT)):
         found.depth = max(found.depth, 32)
+    found.exif = _exif(data, first)
     _take_resolution(first, found)
     _drop_others(first, others, found)
     found.fault = _fault(data, first)
@@ -235,3 +169,25 @@ def _inflates(piece: bytes) -> bool:
     except zlib.error:
         return False
     return stream.eof
+
+
+def _exif(data: Data, first: Directory) -> bytes | None:
+    """What a TIFF file says of its picture, as EXIF: all tags but those of how its pixels lie in
+    the file, byte for byte. Pillow has applied the orientation on loading, so it is not among them.
+    None if there is nothing."""
+    node = _node(data, first, data[2:4] in (b"+\0", b"\0+"))
+    return packed(node, first.order) if node.entries or node.children else None
+
+
+def _node(data: Data, one: Directory, is_big: bool) -> Node:
+    node = Node([])
+    for tag, entry in one.entries.items():
+        if tag in _CHILDREN:
+            try:
+                inner = directory(data, one.integer(tag), one.order, is_big)
+            except Broken:
+                continue
+            node.children[tag] = _node(data, inner, is_big)
+        elif tag not in _OF_THE_FILE and entry.kind in _BYTE_KINDS:
+            node.entries.append(entry)
+    return node
