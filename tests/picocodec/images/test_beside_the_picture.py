@@ -4,10 +4,12 @@ and colours."""
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,11 @@ from picocodec.images.containers import survey, xmp
 from picocodec.images.containers.survey import Density
 from picocodec.images.picture import Picture, to_array
 from picocodec.images.reading import read
+
+with suppress(ImportError):
+    importlib.import_module("pillow_heif").register_heif_opener()
+with suppress(ImportError):
+    importlib.import_module("pillow_jxl")
 
 PIXELS = photo(48, 64)
 IMAGE = Image.fromarray(PIXELS)
@@ -517,3 +524,139 @@ def test_the_limit_of_pixels_is_told_in_its_own_numbers(
     if factor == 3:
         with pytest.raises(LimitExceeded):
             read("a.png")
+
+
+# HEIF, box by box
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def heif(
+    items: dict[int, tuple[bytes, list[bytes]]],
+    references: list[tuple[bytes, int, list[int]]] = (),  # type: ignore[assignment]
+    missing: int = 0,
+) -> bytes:
+    """A file of items (kinds, and their properties), the first of them primary, whose data are 40
+    bytes each; and what refers to what. The last `missing` bytes are not there."""
+    known = list(dict.fromkeys(one for _, properties in items.values() for one in properties))
+    kinds = b"".join(
+        box(b"infe", b"\2\0\0\0", struct.pack(">HH", number, 0), kind, b"\0")
+        for number, (kind, _) in items.items()
+    )
+    uses = b"".join(
+        struct.pack(">HB", number, len(properties))
+        + bytes(0x80 | known.index(one) + 1 for one in properties)
+        for number, (_, properties) in items.items()
+    )
+    pointers = b"".join(
+        box(kind, struct.pack(f">HH{len(to)}H", source, len(to), *to))
+        for kind, source, to in references
+    )
+
+    def meta(start: int) -> bytes:
+        places = b"".join(
+            struct.pack(">HHHII", number, 0, 1, start + 40 * i, 40)
+            for i, number in enumerate(items)
+        )
+        return box(
+            b"meta",
+            bytes(4),
+            box(b"pitm", bytes(4), struct.pack(">H", next(iter(items)))),
+            box(b"iinf", bytes(4), struct.pack(">H", len(items)), kinds),
+            box(b"iref", bytes(4), pointers),
+            box(
+                b"iprp",
+                box(b"ipco", *known),
+                box(b"ipma", bytes(4), struct.pack(">I", len(items)), uses),
+            ),
+            box(b"iloc", bytes(4), b"\x44\0", struct.pack(">H", len(items)), places),
+        )
+
+    first = box(b"ftyp", b"avif", bytes(4), b"mif1")
+    start = len(first) + len(meta(0)) + 8
+    payload = bytes(range(1, 41)) * len(items)
+    data = first + meta(start) + box(b"mdat", payload)
+    return data[: len(data) - missing]
+
+
+def bits_of(depth: int) -> bytes:
+    return box(b"pixi", bytes(4), b"\3", bytes([depth] * 3))
+
+
+def use(name: bytes) -> bytes:
+    return box(b"auxC", bytes(4), name + b"\0")
+
+
+PRIMARY = {1: (b"av01", [bits_of(8)])}
+ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
+
+
+def test_depth_of_heif_is_that_of_the_primary_item_and_its_parts() -> None:
+    others = {2: (b"av01", [bits_of(10)])}
+    assert survey(heif(PRIMARY | others)).depth == 8
+    assert survey(heif(others | PRIMARY)).depth == 10
+    grid = {1: (b"grid", []), 2: (b"av01", [bits_of(12)])}
+    assert survey(heif(grid, [(b"dimg", 1, [2])])).depth == 12
+    config = box(b"hvcC", bytes(17) + b"\2" + bytes(5))
+    assert survey(heif({1: (b"hvc1", [config])})).depth == 10
+
+
+def test_code_points_of_heif_are_those_of_the_primary_item() -> None:
+    def nclx(*numbers: int) -> bytes:
+        return box(b"colr", b"nclx", struct.pack(">HHHB", *numbers, 6, 128))
+
+    items = {2: (b"av01", [nclx(9, 16)])}
+    found = survey(heif({1: (b"av01", [nclx(1, 13)])} | items)).code_points
+    assert found and (found.primaries, found.transfer) == (1, 13)
+    grid = {1: (b"grid", []), 2: (b"av01", [nclx(9, 16)])}
+    found = survey(heif(grid, [(b"dimg", 1, [2])])).code_points
+    assert found and (found.primaries, found.transfer) == (9, 16)
+
+
+@pytest.mark.parametrize(
+    ("items", "references", "dropped"),
+    [
+        ({2: (b"av01", [use(ALPHA)])}, [(b"auxl", 2, [1])], []),
+        (
+            {2: (b"av01", [use(b"urn:com:apple:photo:2020:aux:hdrgainmap")])},
+            [(b"auxl", 2, [1])],
+            ["an HDR gain map"],
+        ),
+        (
+            {2: (b"av01", [use(b"urn:mpeg:mpegB:cicp:systems:auxiliary:depth")])},
+            [(b"auxl", 2, [1])],
+            ["a depth map"],
+        ),
+        (
+            {2: (b"av01", [use(b"urn:com:apple:photo:2018:aux:portraiteffectsmatte")])},
+            [(b"auxl", 2, [1])],
+            ["an auxiliary picture (portraiteffectsmatte)"],
+        ),
+        ({2: (b"av01", []), 3: (b"tmap", [])}, [(b"dimg", 3, [1, 2])], ["an HDR gain map"]),
+        ({2: (b"av01", [])}, [(b"thmb", 2, [1])], ["a thumbnail"]),
+        ({2: (b"av01", [bits_of(8)])}, [], ["a further picture"]),
+        ({2: (b"Exif", []), 3: (b"mime", [])}, [(b"cdsc", 2, [1]), (b"cdsc", 3, [1])], []),
+    ],
+)
+def test_what_lies_beside_the_primary_item(items, references, dropped) -> None:
+    found = survey(heif(PRIMARY | items, references))
+    assert (found.dropped, found.fault) == (dropped, "")
+
+
+def test_a_part_that_is_missing_counts_where_it_is_of_the_picture() -> None:
+    parts = {1: (b"grid", []), 2: (b"av01", []), 3: (b"av01", [])}
+    assert survey(heif(parts, [(b"dimg", 1, [2, 3])], missing=1)).fault
+    alpha = PRIMARY | {2: (b"av01", [use(ALPHA)])}
+    assert survey(heif(alpha, [(b"auxl", 2, [1])], missing=1)).fault
+    assert survey(heif(parts, [(b"dimg", 1, [2, 3])])).fault == ""
+
+
+@pytest.mark.parametrize("start", range(0, 400, 7))
+def test_boxes_that_make_no_sense_raise_nothing(start: int) -> None:
+    data = heif(PRIMARY | {2: (b"av01", [use(ALPHA)])}, [(b"auxl", 2, [1])])
+    for value in (0, 0x7F, 0xFF):
+        survey(data[:start] + bytes([value] * 4) + data[start + 4 :])
+    survey(data[:start])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from picocodec.images.containers.directories import STARTS
 from picocodec.images.containers.isobmff import boxes
 from picocodec.images.containers.survey import TRUNCATED, Data, Survey
 
@@ -25,8 +26,8 @@ def survey(data: Data) -> Survey:
                 stream = body[:_START]
             elif box.kind == b"jxlp" and len(stream) < _START:
                 stream += body[4:_START]
-            elif box.kind == b"Exif" and len(body) > 4:
-                found.exif = found.exif or body[4 + int.from_bytes(body[:4]) :]
+            elif box.kind == b"Exif":
+                found.exif = found.exif or _exif(body)
             elif box.kind == b"xml ":
                 found.xmp = found.xmp or body
             elif box.kind == b"jhgm":
@@ -46,6 +47,13 @@ def survey(data: Data) -> Survey:
         if head.is_animated:
             found.drop("further frames")
     return found
+
+
+def _exif(body: bytes) -> bytes | None:
+    """EXIF behind its place in the box (18181-2, 9.3), which some software leaves out."""
+    if body[:4] not in STARTS:
+        body = body[4 + int.from_bytes(body[:4]) :]
+    return body or None
 
 
 def _take_compressed(body: bytes, found: Survey) -> None:
