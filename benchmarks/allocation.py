@@ -23,11 +23,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.encoding.allocation import LEAST, MOST
 from picocodec.encoding.features import look_at
 from picocodec.format import tiles
-from picocodec.images.canvas import own
+from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.compare import choose_tiles
@@ -51,7 +51,7 @@ def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -
     tile, x = tiles.layout(rgb.shape[1], rgb.shape[0])[0], to_tensor(rgb)
     rows = []
     for level in LEVELS:
-        data = encode_tile(model, rgb, tile, level)
+        data = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
         z, symbols = decode_symbols(model, data, tile, level)
         y = to_tensor(own(model.synthesise(symbols, z, level, model.realism), tile))
         distances = [(x - y).square().mean(), *(judge(x, y) for judge in judges)]

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.coders import av1
-from picocodec.coders.learned import decode_tile, encode_tile
+from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.features import has_hard_steps, has_letters, is_flat, plainness_of
 from picocodec.encoding.judge import TOP_LEVEL, contrast_error, is_taken, looks, squared_error
 from picocodec.encoding.photos import QUICK_SPEED, quality_at, quality_for, told_at
@@ -133,9 +133,9 @@ def trial_of(
         return len(stream), av1.decode_av1(stream, tile.grown(MARGIN))[inner]
 
     levels = level, level + (STEP if level + STEP <= LEVEL_STEPS else -STEP)
-    coded = [encode_tile(model, pixels, tile, at) for at in levels]
-    seen = [decode_tile(model, tile, at, data) for at, data in zip(levels, coded, strict=True)]
-    learned = len(coded[0])
+    coded = [LearnedCoder(model).encode(grown, at) for at in levels]
+    seen = [candidate.shown[inner] for candidate in coded]
+    learned = len(coded[0].payload)
     contrast, squared = contrast_error(pixels, seen[0]), squared_error(pixels, seen[0])
 
     def times(size: int, shown: Bytes) -> tuple[float, float, float]:
@@ -145,7 +145,7 @@ def trial_of(
     quick = as_av1(quality_at(level), QUICK_SPEED, av1.USUAL)
     quality = quality_for(level, letters, quick[0], learned)
     size, shown = as_av1(quality, av1.SPEED, told_at(level, letters))
-    more = math.log(size / learned) / math.log(len(coded[1]) / learned)
+    more = math.log(size / learned) / math.log(len(coded[1].payload) / learned)
     parts = []
     for distance in (*judges, lambda a, b: math.sqrt(squared_error(a, b))):
         ours, other = (distance(pixels, picture) for picture in seen)

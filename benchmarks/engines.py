@@ -23,9 +23,9 @@ import openvino
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from PIL import Image
 
-from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.format import tiles
-from picocodec.images.canvas import own
+from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.evaluation.bjontegaard import Curve, over_images
@@ -39,7 +39,7 @@ Engine = Callable[[Feed], np.ndarray]
 
 def feed_of(model: Model, rgb: np.ndarray, tile: tiles.Tile, level: int) -> tuple[Feed, int]:
     """What the network is given of a tile, and the tile's bytes."""
-    data = encode_tile(model, rgb, tile, level)
+    data = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
     z, symbols = decode_symbols(model, data, tile, level)
     feed = {"symbols": symbols[None].astype(np.float32), "z": z[None].astype(np.float32)}
     feed["level"] = np.array([level / 1000], np.float32)

@@ -21,7 +21,7 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont
 from symbols import digests
 
 from picocodec.coders.av1 import encode_av1
-from picocodec.coders.learned import encode_tile
+from picocodec.coders.learned import LearnedCoder
 from picocodec.coders.lossless import encode_lossless, webp_file
 from picocodec.decoding.decoder import decode_picture
 from picocodec.format import container
@@ -207,7 +207,7 @@ def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -
     height, width = rgb.shape[:2]
     area = layout(width, height)[index]
     if mode == container.MODE_LEARNED:
-        return encode_tile(model, rgb, area, level)
+        return LearnedCoder(model).encode(with_margin(rgb, area), level).payload
     if mode in container.JOINED:
         columns = tiles_along(width)
         if index != block_of(index, columns):

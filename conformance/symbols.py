@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from picocodec.coders.av1 import check_stream
 from picocodec.coders.learned import decode_symbols
 from picocodec.coders.lossless import stream_of, webp_file
-from picocodec.decoding.decoder import joined_block
+from picocodec.decoding.pieces import joined_block
 from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
 from picocodec.format.tiles import MARGIN, Tile, layout

@@ -15,7 +15,7 @@ from PIL import Image
 from tiny import photo
 
 from picocodec.coders import av1
-from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.decoding.decoder import decode_picture
 from picocodec.encoding.allocation import level_offsets
 from picocodec.encoding.encoder import encode_picture
@@ -31,6 +31,7 @@ from picocodec.errors import (
 )
 from picocodec.format import container
 from picocodec.format.tiles import TILE, layout
+from picocodec.images.canvas import with_margin
 from picocodec.images.picture import Picture
 from picocodec.model.model import FILES, Model
 from picocodec.model.store import DEFAULT_MODEL, MODEL_PATH_VARIABLE, load_model
@@ -68,7 +69,7 @@ def test_the_decoder_reads_the_symbols_that_the_encoder_wrote(
     monkeypatch.setattr(model.coder, "encode", spy)
     for level in (0, 400, 1000):
         written.clear()
-        payload = encode_tile(model, rgb, tile, level)
+        payload = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
         z, symbols = decode_symbols(model, payload, tile, level)
         assert np.array_equal(z, written[0]) and np.array_equal(symbols, written[1])
         assert symbols.any()
@@ -77,7 +78,7 @@ def test_the_decoder_reads_the_symbols_that_the_encoder_wrote(
 def test_no_symbol_lies_beyond_the_picture(model: Model) -> None:
     rgb = photo(20, 30)
     tile = layout(30, 20)[0]
-    payload = encode_tile(model, rgb, tile, 1000)
+    payload = LearnedCoder(model).encode(with_margin(rgb, tile), 1000).payload
     _, symbols = decode_symbols(model, payload, tile, 1000)
     rows, columns = tile.y_used
     assert (rows, columns) == (2, 3) and symbols.shape[1:] == (4, 4)

@@ -10,9 +10,9 @@ import torch
 from onnx import numpy_helper
 from tiny import TINY, photo, tiny_codec
 
-from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.format.tiles import layout
-from picocodec.images.canvas import own
+from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picolab import export
 from picolab.networks.codec import Codec
@@ -114,7 +114,7 @@ def test_released_configurations_train_a_step_fold_export_and_run(
     model = Model(export.export_model(codec, tmp_path, name, 3, {}), threads=1)
     rgb = photo(60, 80)
     tile = layout(80, 60)[0]
-    payload = encode_tile(model, rgb, tile, 900)
+    payload = LearnedCoder(model).encode(with_margin(rgb, tile), 900).payload
     z, symbols = decode_symbols(model, payload, tile, 900)
     out = own(model.synthesise(symbols, z, 900), tile)
     assert len(payload) > 100 and out.std() > 10

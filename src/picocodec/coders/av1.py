@@ -12,11 +12,13 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, features
 
+from picocodec.coders.protocol import Bytes, Candidate, TileCoder
 from picocodec.errors import CorruptTile, UnsupportedVersion
 from picocodec.format.tiles import Tile
 
@@ -38,12 +40,32 @@ _RED_CR, _GREEN_CB, _GREEN_CR, _BLUE_CB = 91881, -22554, -46802, 116130
 
 _AT_ONCE = 64  # rows that become colours together
 
-Bytes = NDArray[np.uint8]
-
 
 def is_available() -> bool:
     """Whether Pillow was built with what this needs."""
     return bool(features.check("avif"))
+
+
+@dataclass(frozen=True)
+class Av1Coder(TileCoder):
+    """AV1 at a quality of libavif, 0 to 100, by at most so many threads; `told` are options of
+    libaom. A decoder needs none of these."""
+
+    quality: int = 0
+    threads: int = 1
+    speed: int = SPEED
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    def encode(self, pixels: Bytes, level: int = 0) -> Candidate | None:
+        """Code pixels uint8 `[h, w, 3]`; None where Pillow makes no stream of them."""
+        stream = encode_av1(pixels, self.quality, self.threads, self.speed, self.told)
+        if stream is None:
+            return None
+        return Candidate(stream, partial(decode_av1, stream, Tile(0, 0, *pixels.shape[:2])))
+
+    def decode(self, payload: bytes, area: Tile, level: int = 0) -> Bytes:
+        """The pixels uint8 `[h, w, 3]` of a stream; errors as of `decode_av1`."""
+        return decode_av1(payload, area)
 
 
 def encode_av1(

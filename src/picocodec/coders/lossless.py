@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, features
 
+from picocodec.coders.protocol import Bytes, Candidate, TileCoder
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
 from picocodec.format.tiles import Tile
-
-Bytes = NDArray[np.uint8]
-
 
 # Of a lossless WebP file: RIFF, VP8L, a signature, and width - 1 and height - 1 in 14 bits each,
 # which leaves 4 bits for alpha and the version. What follows is the stream.
 _HEAD = struct.Struct("<4sI4s4sIBI")
 _SIGNATURE = 0x2F
+
+
+@dataclass(frozen=True)
+class LosslessCoder(TileCoder):
+    """WebP without loss; `quick` takes a tenth of the time and up to twice the bytes."""
+
+    quick: bool = False
+
+    def encode(self, pixels: Bytes, level: int = 0) -> Candidate:
+        """Code pixels uint8 `[h, w, 3]` as they are."""
+        return Candidate(encode_lossless(pixels, self.quick), lambda: pixels, exact=True)
+
+    def decode(self, payload: bytes, area: Tile, level: int = 0) -> Bytes:
+        """The pixels uint8 `[h, w, 3]` of a stream; errors as of `decode_lossless`."""
+        return decode_lossless(payload, area)
 
 
 def encode_lossless(pixels: Bytes, quick: bool = False) -> bytes:

@@ -8,16 +8,18 @@ vain.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from picocodec.coders import av1
-from picocodec.coders.lossless import encode_lossless
+from picocodec.coders.av1 import Av1Coder
+from picocodec.coders.lossless import LosslessCoder
+from picocodec.coders.protocol import Bytes, Candidate
+from picocodec.encoding.candidates import Coded, Drawing, joined, learned_tile
 from picocodec.encoding.features import has_hard_steps, is_too_rich
-from picocodec.encoding.judge import EXACT_LEVEL, LEAST_SAVED, price_of_errors, to_beat
+from picocodec.encoding.judge import EXACT_LEVEL, LEAST_SAVED, Priced, price_of_errors, to_beat
 from picocodec.encoding.palettes import (
     MOST_BANDS,
     PALETTES,
@@ -26,16 +28,12 @@ from picocodec.encoding.palettes import (
     has_few_colours,
     posterised,
 )
-from picocodec.encoding.photos import Av1Photo
 from picocodec.format import container, tiles
 from picocodec.format.container import LEVEL_STEPS
-from picocodec.format.tiles import BLOCK, Tile, tiles_along
+from picocodec.format.tiles import BLOCK, MARGIN, Tile, tiles_along
 from picocodec.images.canvas import part
 from picocodec.images.picture import Pixels
 from picocodec.pipeline import in_order
-
-Bytes = NDArray[np.uint8]
-
 
 # Times the bytes of the learned coding: sizes must not leap where quality rises a little.
 MOST_FOR_DRAWN = 3
@@ -49,23 +47,9 @@ AV1_QUALITIES = 22, 117
 BEST_AV1_QUALITY = 95
 
 
-@dataclass(frozen=True)
-class CodedTile:
-    """A tile's mode, level and data; of a photo as AV1, what it is; and what is to know of a
-    drawing until its block is settled: its price in bits, errors included (None for a photo), the
-    bytes that it may take at most, what the networks make of its pixels, whether it is surely part
-    of a screen, and the bytes of a quick try without loss (None where no careful one is worth
-    it)."""
+INNER = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)  # of a tile with its margin
 
-    mode: int
-    level: int
-    data: bytes
-    photo: Av1Photo | None = field(default=None, repr=False)
-    price: float | None = None
-    most: int = 0
-    decoded: NDArray[np.uint8] | None = field(default=None, repr=False)
-    is_screen: bool = False
-    quick: int | None = None
+Members = Mapping[Tile, Coded]  # drawings that are settled together
 
 
 class Drawings:
@@ -79,13 +63,11 @@ class Drawings:
         self.workers, self.threads = workers, threads
         self.has_av1 = av1.is_available()
 
-    def alone(
-        self, tile: Tile, learned: bytes, decode: Callable[[bytes], NDArray[np.uint8]]
-    ) -> CodedTile | None:
-        """A tile that the networks code as `learned`, if it may be kept as a drawing; whether it
-        is, settling its block tells."""
-        pixels = part(self.rgb, tile)
-        most = MOST_FOR_DRAWN * len(learned)
+    def alone(self, tile: Tile, learned: Candidate) -> Coded | None:
+        """A tile as the networks code it, if it may be kept as a drawing; whether it is, settling
+        its block tells."""
+        pixels, size = part(self.rgb, tile), len(learned.payload)
+        most = MOST_FOR_DRAWN * size
         # An overexposed sky is flat, too: what is far from the bargain is not worth a careful try.
         quick = None if is_too_rich(pixels, most) else quick_size(pixels)
         if quick is not None and OF_QUICK[0] * quick > most and not has_few_colours(pixels):
@@ -93,128 +75,114 @@ class Drawings:
         is_screen = self.has_av1 and has_hard_steps(pixels)
         if quick is None and not is_screen:
             return None
-        decoded = decode(learned)
-        return CodedTile(
-            container.MODE_LEARNED,
-            self.level,
-            learned,
-            price=8 * len(learned) + price_of_errors(pixels, decoded, self.slope),
-            most=most,
-            decoded=decoded,
-            is_screen=is_screen,
-            quick=quick,
-        )
+        price = 8 * size + price_of_errors(pixels, learned.shown[INNER], self.slope)
+        return learned_tile(learned, self.level, Drawing(price, most, is_screen, quick))
 
-    def settle_last_blocks(self, coded: list[CodedTile], layout: list[Tile]) -> None:
-        """Choose for the last row of blocks of `coded`, and let its decoded pixels go: a whole
-        drawing's would be as large as the picture."""
+    def settle_last_blocks(self, coded: list[Coded], layout: list[Tile]) -> None:
+        """Choose for the last row of blocks of `coded`."""
         height, width = self.rgb.shape[:2]
         columns, rows = tiles_along(width), tiles_along(height)
         row = (len(coded) - 1) // columns // BLOCK * BLOCK
         for column in range(0, columns, BLOCK):
             members = tiles.members_of_block(row * columns + column, columns, rows)
-            drawings = [i for i in members if coded[i].price is not None]
+            drawings = [i for i in members if coded[i].drawing is not None]
             if len(drawings) == len(members) > 1:
-                b = tiles.block(width, height, row, column)
-                settled = self._settled({layout[i]: coded[i] for i in members}, b)
+                place = tiles.block(width, height, row, column)
+                settled = self._settled({layout[i]: coded[i] for i in members}, place)
                 for i, tile in zip(members, settled, strict=True):
                     coded[i] = tile
                 # What AV1 could not improve together it does not alone, but where that is learned.
-                drawings = [i for i in drawings if coded[i].mode == container.MODE_LEARNED]
-
-            def settle_alone(i: int) -> CodedTile:
-                return self._settled({layout[i]: coded[i]}, layout[i])[0]
-
-            for i, tile in zip(
-                drawings, in_order(settle_alone, drawings, self.workers), strict=True
-            ):
+                drawings = [i for i in drawings if coded[i].is_learned]
+            apart = [(layout[i], coded[i]) for i in drawings]
+            alone = in_order(self._settled_alone, apart, self.workers)
+            for i, tile in zip(drawings, alone, strict=True):
                 coded[i] = tile
-            for i in members:
-                coded[i] = replace(coded[i], decoded=None)
 
-    def _settled(self, members: dict[Tile, CodedTile], place: Tile) -> list[CodedTile]:
+    def _settled_alone(self, drawing: tuple[Tile, Coded]) -> Coded:
+        tile, coded = drawing
+        return self._settled({tile: coded}, tile)[0]
+
+    def _settled(self, members: Members, place: Tile) -> list[Coded]:
         """The drawings that make up `place`, a tile or a block: in one piece, which says once what
         repeats from tile to tile, or else each as it is best alone."""
-        together: Collection[CodedTile] = members.values()
-        price = _price(together)
+        price = _price(members.values())
         # A photo with an overexposed sky can be drawn, too, and AV1 would always have fewer errors.
-        is_screen = any(tile.is_screen for tile in together)
-        screen = None
+        is_screen = any(_drawing(tile).is_screen for tile in members.values())
+        screen = drawn = None
         if is_screen and self.level < EXACT_LEVEL:
             screen = self._screen(members, place, price)
-        drawn = None
-        if any(tile.quick is not None for tile in together):
-            limit = min(price, screen[1] / (1 - LEAST_SAVED)) if screen else price
+        if any(_drawing(tile).quick is not None for tile in members.values()):
+            limit = min(price, screen.price / (1 - LEAST_SAVED)) if screen else price
             drawn = self._drawn(members, place, limit)
         best = screen
-        if drawn and (not screen or screen[1] >= to_beat([_size(drawn)], self.level)):
+        if drawn and (not screen or screen.price >= to_beat([drawn], self.level)):
             best = drawn
-        if best and best[1] <= math.fsum(_hoped_price(tile, self.level) for tile in together):
+        hoped = math.fsum(_hoped_price(_drawing(tile), self.level) for tile in members.values())
+        if best and best.price <= hoped:
             return self._joined(members, best, is_drawn=best is drawn)
 
+        together = list(members.values())
         if len(members) > 1:
-            # What the block may take in one piece, its tiles may share as they like.
-            most = len(drawn[0]) if drawn else 0
-            apart = [(tile, replace(m, most=max(m.most, most))) for tile, m in members.items()]
-            together = list(in_order(lambda item: self._drawn_alone(*item), apart, self.workers))
-            if drawn and drawn[1] >= _price(together):
+            together = self._drawn_apart(members, len(drawn.payload) if drawn else 0)
+            if drawn and drawn.price >= _price(together):
                 drawn = None
-        kept = [_size(drawn)] if drawn else [(_price([t]), len(t.data)) for t in together]
+        kept = [drawn] if drawn else [Priced(t.payload, _drawing(t).price) for t in together]
         limit = to_beat(kept, self.level)
         if is_screen and self.level >= EXACT_LEVEL and limit:
             screen = self._screen(members, place, limit)
-        if screen and screen[1] < limit:
+        if screen and screen.price < limit:
             return self._joined(members, screen, is_drawn=False)
-        return self._joined(members, drawn, is_drawn=True) if drawn else list(together)
+        return self._joined(members, drawn, is_drawn=True) if drawn else together
 
-    def _screen(
-        self, members: dict[Tile, CodedTile], place: Tile, limit: float
-    ) -> tuple[bytes, float] | None:
+    def _screen(self, members: Members, place: Tile, limit: float) -> Priced | None:
         """`encode_screen` of drawings in one piece."""
-        most = sum(tile.most for tile in members.values())
+        most = sum(_drawing(tile).most for tile in members.values())
         threads = self.threads if len(members) == 1 else self.workers * self.threads
         pixels = part(self.rgb, place)
         return encode_screen(pixels, self.level, self.slope, most, limit, threads)
 
-    def _drawn(
-        self, members: dict[Tile, CodedTile], place: Tile, limit: float
-    ) -> tuple[bytes, float] | None:
+    def _drawn(self, members: Members, place: Tile, limit: float) -> Priced | None:
         """`encode_drawn` of drawings in one piece."""
         pixels = part(self.rgb, place)
         learned = np.empty_like(pixels)
-        for tile, alone in members.items():
-            assert alone.decoded is not None
-            learned[tile.within(place)] = alone.decoded
-        most = sum(tile.most for tile in members.values())
-        quick = sum(math.inf if tile.quick is None else tile.quick for tile in members.values())
+        for tile, coded in members.items():
+            assert coded.learned is not None
+            learned[tile.within(place)] = coded.learned.shown[INNER]
+        known = [_drawing(tile) for tile in members.values()]
+        most = sum(drawing.most for drawing in known)
+        quick = sum(math.inf if drawing.quick is None else drawing.quick for drawing in known)
         try_exact = OF_QUICK[0] * quick <= min(most, limit / 8)
         return encode_drawn(pixels, learned, self.level, self.slope, most, limit, try_exact)
 
-    def _drawn_alone(self, tile: Tile, alone: CodedTile) -> CodedTile:
-        """A tile as a drawing without loss or in few colours, if that has a lower price."""
-        if alone.quick is None:
-            return alone
-        tried = replace(alone, quick=None)
-        drawn = self._drawn({tile: alone}, tile, _price([alone]))
-        if drawn is None:
-            return tried
-        return replace(tried, mode=container.MODE_LOSSLESS, data=drawn[0], price=drawn[1])
+    def _drawn_apart(self, members: Members, most: int) -> list[Coded]:
+        """Each of a block's drawings by itself; what the block may take in one piece, `most` bytes,
+        its tiles may share as they like."""
+        return list(in_order(self._drawn_alone, _with_most(members, most), self.workers))
 
-    def _joined(
-        self, members: Collection[Tile], stream: tuple[bytes, float], is_drawn: bool
-    ) -> list[CodedTile]:
-        """The tiles of a stream that has them all: its data lies with the first."""
+    def _drawn_alone(self, alone: tuple[Tile, Coded]) -> Coded:
+        """A tile as a drawing without loss or in few colours, if that has a lower price."""
+        tile, coded = alone
+        drawing = _drawing(coded)
+        if drawing.quick is None:
+            return coded
+        drawn = self._drawn({tile: coded}, tile, drawing.price)
+        if drawn is None:
+            return replace(coded, drawing=replace(drawing, quick=None))
+        tried = replace(drawing, price=drawn.price, quick=None)
+        return Coded(container.MODE_LOSSLESS, self.level, drawn.payload, drawing=tried)
+
+    def _joined(self, members: Members, best: Priced, is_drawn: bool) -> list[Coded]:
+        """The tiles of a payload that has them all."""
         if len(members) == 1:
             mode = container.MODE_LOSSLESS if is_drawn else container.MODE_AV1
         else:
             mode = container.MODE_BLOCK if is_drawn else container.MODE_AV1_BLOCK
-        first = CodedTile(mode, self.level, stream[0], price=stream[1])
-        return [first, *[replace(first, data=b"")] * (len(members) - 1)]
+        return joined(mode, self.level, best.payload, len(members))
 
 
 def quick_size(pixels: Bytes) -> int:
     """The bytes of a quick lossless WebP stream of pixels; a careful one has `OF_QUICK` of them."""
-    return len(encode_lossless(pixels, quick=True))
+    return len(LosslessCoder(quick=True).encode(pixels).payload)
 
 
 def encode_drawn(
@@ -225,18 +193,18 @@ def encode_drawn(
     most: int,
     limit: float,
     try_exact: bool = True,
-) -> tuple[bytes, float] | None:
-    """A lossless WebP stream of a tile's or block's pixels, as they are (with `try_exact`) or in
-    fewer colours, and its price in bits, errors included: the lowest that is below `limit` and
-    takes at most `most` bytes, if any does. `learned` is what the learned coding makes of them at
-    `level`, whose `slope` that of `price_of_errors` is."""
-    best: tuple[bytes, float] | None = None
+) -> Priced | None:
+    """A tile's or block's pixels without loss, as they are (with `try_exact`) or in fewer colours:
+    what has the lowest price that is below `limit` and takes at most `most` bytes, if any does.
+    `learned` is what the networks make of them at `level`, whose `slope` that of `price_of_errors`
+    is."""
+    best: Priced | None = None
     palettes: Colours | None = None
     if try_exact:
-        data = encode_lossless(pixels)
-        if len(data) <= most and 8 * len(data) < limit:
-            best = data, 8 * len(data)
-            limit = (1 - LEAST_SAVED) * best[1]
+        exact = LosslessCoder().encode(pixels).payload
+        if len(exact) <= most and 8 * len(exact) < limit:
+            best = Priced(exact, 8 * len(exact))
+            limit = (1 - LEAST_SAVED) * best.price
     for colours in PALETTES if level < EXACT_LEVEL and has_few_colours(pixels) else ():
         palettes = palettes or Colours(pixels)
         reduced = palettes.reduced_to(colours)
@@ -248,42 +216,47 @@ def encode_drawn(
             or bands(pixels, reduced) > MOST_BANDS * colours
         ):
             break
-        data = encode_lossless(reduced)
-        price = 8 * len(data) + errors
-        if len(data) <= most and price < limit:
-            best, limit = (data, price), price
+        payload = LosslessCoder().encode(reduced).payload
+        price = 8 * len(payload) + errors
+        if len(payload) <= most and price < limit:
+            best, limit = Priced(payload, price), price
     return best
 
 
 def encode_screen(
     pixels: Bytes, level: int, slope: float, most: int, limit: float, threads: int
-) -> tuple[bytes, float] | None:
-    """An AV1 stream of a drawing's pixels and its price in bits, errors included, if that is below
-    `limit` and it takes at most `most` bytes; by `threads` at once."""
+) -> Priced | None:
+    """A drawing's pixels as AV1, by `threads` at once, if its price is below `limit` and it takes
+    at most `most` bytes."""
     low, high = AV1_QUALITIES
     quality = min(round(low + (high - low) * level / LEVEL_STEPS), BEST_AV1_QUALITY)
-    data = av1.encode_av1(pixels, quality, threads, told=av1.SCREEN)
-    if data is None or len(data) > most or 8 * len(data) >= limit:
+    screen = Av1Coder(quality, threads, told=av1.SCREEN).encode(pixels)
+    if screen is None or len(screen.payload) > most or 8 * len(screen.payload) >= limit:
         return None
-    decoded = av1.decode_av1(data, Tile(0, 0, *pixels.shape[:2]))
-    price = 8 * len(data) + price_of_errors(pixels, decoded, slope)
-    return (data, price) if price < limit else None
+    price = 8 * len(screen.payload) + price_of_errors(pixels, screen.shown, slope)
+    return Priced(screen.payload, price) if price < limit else None
 
 
-def _size(stream: tuple[bytes, float]) -> tuple[float, int]:
-    data, price = stream
-    return price, len(data)
+def _drawing(coded: Coded) -> Drawing:
+    assert coded.drawing is not None
+    return coded.drawing
 
 
-def _price(drawings: Collection[CodedTile]) -> float:
-    return math.fsum(tile.price or 0.0 for tile in drawings)
+def _price(drawings: Collection[Coded]) -> float:
+    return math.fsum(_drawing(tile).price for tile in drawings)
 
 
-def _hoped_price(drawing: CodedTile, level: int) -> float:
+def _with_most(members: Members, most: int) -> Iterable[tuple[Tile, Coded]]:
+    """Drawings that may take so many bytes each, at least."""
+    for tile, coded in members.items():
+        drawing = _drawing(coded)
+        yield tile, replace(coded, drawing=replace(drawing, most=max(drawing.most, most)))
+
+
+def _hoped_price(drawing: Drawing, level: int) -> float:
     """What to hope for, without another try, of a drawing by itself; where all is kept exactly,
     nothing of what the networks make of it, which depends on quality, as sizes there must not."""
-    price = drawing.price or 0.0
     if drawing.quick is None:
-        return price
+        return drawing.price
     exact = OF_QUICK[1] * 8 * drawing.quick
-    return exact if level >= EXACT_LEVEL else min(price, exact)
+    return exact if level >= EXACT_LEVEL else min(drawing.price, exact)

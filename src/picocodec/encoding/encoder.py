@@ -1,26 +1,22 @@
-"""Picture to file: pixels -> y, z -> symbols -> bytes, tile by tile."""
+"""Picture to file: tiles -> features -> candidates -> the best of each -> payloads -> container."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 
-from picocodec.coders import av1
-from picocodec.coders.learned import decode_tile, encode_tile
+from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import level_offsets
-from picocodec.encoding.drawings import CodedTile, Drawings
+from picocodec.encoding.candidates import Coded, Place, joined, learned_tile
+from picocodec.encoding.drawings import Drawings
 from picocodec.encoding.features import Look, look_at
-from picocodec.encoding.judge import is_worth_a_try
-from picocodec.encoding.photos import Av1Photo, encode_av1_page, encode_av1_photo
+from picocodec.encoding.photos import Photos
 from picocodec.encoding.rate import fill
 from picocodec.errors import TargetTooSmall
 from picocodec.format import container, tiles
 from picocodec.format.tiles import BLOCK, Tile, tiles_along
 from picocodec.images.canvas import part, with_margin
 from picocodec.images.metadata import chunks_of
-from picocodec.images.picture import Picture, Pixels
-from picocodec.model.model import Model
+from picocodec.images.picture import Picture
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picocodec.pipeline import in_order, share
 
@@ -38,8 +34,9 @@ def encode_picture(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> bytes:
-    """A whole .pico file; `level` in thousandths, `progress` is told (tiles done, tiles in all)."""
-    return _encoder(picture, model, threads, progress)(level)
+    """A whole .pico file; `level` in thousandths, `progress` is told (tiles done, tiles in all).
+    Raises `UnknownModel`, `NetworkFailed`, and `UnsupportedImage` for what no file can hold."""
+    return Encoder(picture, model, threads, progress).encode(level)
 
 
 def encode_to_size(
@@ -50,143 +47,121 @@ def encode_to_size(
     progress: Progress | None = None,
 ) -> bytes:
     """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
-    `TargetTooSmall`."""
+    `TargetTooSmall`, and what `encode_picture` does."""
     height, width = picture.rgb.shape[:2]
-    beside = sum(len(data) for _, data in chunks_of(picture))
+    encoder = Encoder(picture, model, threads, progress, filling=True)
+    beside = sum(len(data) for _, data in encoder.chunks)
     words = f"{beside} bytes of metadata and alpha: leave them out (--strip), or raise the target"
     if beside >= size:
         raise TargetTooSmall(f"the target is {size} bytes, fewer than the picture's {words}")
-    encode = _encoder(picture, model, threads, progress, filling=True)
     try:
-        return fill(encode, size, width * height)
+        return fill(encoder.encode, size, width * height)
     except TargetTooSmall as error:
         if not beside:
             raise
         raise TargetTooSmall(f"{error}; among them are {words}") from None
 
 
-def _encoder(
-    picture: Picture,
-    model: str,
-    threads: int,
-    progress: Progress | None,
-    filling: bool = False,
-) -> Callable[[int], bytes]:
-    """What makes a picture's file from a level; `filling` asks for sizes in fine steps."""
-    height, width = picture.rgb.shape[:2]
-    layout = tiles.layout(width, height)
-    letters_only = filling and len(layout) < LEAST_TILES_TO_FILL
-    columns, rows = tiles_along(width), tiles_along(height)
-    row_of_blocks = columns * BLOCK
-    is_one_block = 1 < len(layout) and max(columns, rows) <= BLOCK
-    workers, threads_of_each = share(threads, len(layout))
-    networks = load_model(model, threads_of_each)
-    if workers * threads_of_each > 1:
-        networks.prepare("context")
-    chunks = chunks_of(picture)
-    looks = list(in_order(lambda tile: look_at(part(picture.rgb, tile)), layout, workers))
-    places = list(zip(layout, looks, level_offsets(looks), strict=True))
+class Encoder:
+    """Makes the files of one picture, at any level; `filling` asks for sizes in fine steps."""
 
-    def encode(level: int) -> bytes:
-        coded: list[CodedTile] = []
-        drawings = Drawings(picture.rgb, level, networks.slope(level), workers, threads_of_each)
+    def __init__(
+        self,
+        picture: Picture,
+        model: str = DEFAULT_MODEL,
+        threads: int = 0,
+        progress: Progress | None = None,
+        filling: bool = False,
+    ) -> None:
+        height, width = picture.rgb.shape[:2]
+        self.picture, self.progress, self.filling = picture, progress, filling
+        self.layout = tiles.layout(width, height)
+        columns, rows = tiles_along(width), tiles_along(height)
+        self.row_of_blocks = columns * BLOCK
+        self.is_one_block = 1 < len(self.layout) and max(columns, rows) <= BLOCK
+        self.workers, self.threads = share(threads, len(self.layout))
+        self.learned = LearnedCoder(load_model(model, self.threads))
+        if self.workers * self.threads > 1:
+            self.learned.model.prepare("context")
+        self.chunks = chunks_of(picture)
+        looks = list(in_order(self._look_at, self.layout, self.workers))
+        offsets = level_offsets(looks)
+        self.places = [Place(*place) for place in zip(self.layout, looks, offsets, strict=True)]
 
-        def task(place: tuple[Tile, Look, int]) -> CodedTile:
-            tile, look, offset = place
-            if look.drawn:
-                learned = encode_tile(networks, picture.rgb, tile, level)
-                decode = partial(decode_tile, networks, tile, level)
-                if drawing := drawings.alone(tile, learned, decode):
-                    return drawing
-            return best_photo(tile, look, _photo(networks, picture.rgb, tile, level + offset))
+    def _look_at(self, tile: Tile) -> Look:
+        return look_at(part(self.picture.rgb, tile))
 
-        def best_photo(tile: Tile, look: Look, photo: CodedTile) -> CodedTile:
-            bits = 8 * len(photo.data) / (tile.width * tile.height)
-            worth = look.lettered or (
-                not letters_only and is_worth_a_try(look.plainness, bits, photo.level)
-            )
-            return tried_as_av1(tile, look, photo) if worth else photo
-
-        def tried_as_av1(
-            tile: Tile, look: Look, photo: CodedTile, is_among_last: bool = False
-        ) -> CodedTile:
-            if not av1.is_available():
-                return photo
-            better = encode_av1_photo(
-                with_margin(picture.rgb, tile),
-                photo.level,
-                look.lettered,
-                photo.data,
-                partial(decode_tile, networks, tile, photo.level),
-                threads_of_each,
-                is_among_last,
-            )
-            if better is None:
-                return photo
-            return CodedTile(container.MODE_AV1_PHOTO, level, better.stream, better)
-
-        def in_one_piece() -> list[CodedTile] | None:
-            """All tiles of a page, most of which may have letters, as one AV1 photo, where half of
-            them and more are AV1 already, and the others are not clearly worse so."""
-            lettered = sum(look.lettered for look in looks)
-            are_av1 = sum(tile.photo is not None for tile in coded)
-            if 2 * lettered <= len(coded) or 2 * are_av1 < len(coded):
-                return None
-            if any(tile.mode not in container.WITH_MARGIN for tile in coded):
-                return None
-
-            def as_av1(i: int) -> Av1Photo | None:
-                tile = coded[i]
-                return tile.photo or tried_as_av1(layout[i], looks[i], tile, True).photo
-
-            photos = in_order(as_av1, range(len(coded)), workers)
-            parts = [photo for photo in photos if photo is not None]
-            if len(parts) < len(coded):
-                return None
-            pixels = part(picture.rgb, Tile(0, 0, height, width))
-            stream = encode_av1_page(pixels, level, parts, workers * threads_of_each)
-            if stream is None:
-                return None
-            first = CodedTile(container.MODE_AV1_BLOCK, level, stream)
-            return [first, *[replace(first, data=b"")] * (len(coded) - 1)]
-
-        def settle_last_row() -> None:
-            """Decide on the drawings in the last row of blocks; those that stay learned are photos
-            with plain areas."""
-            drawings.settle_last_blocks(coded, layout)
-            row = range((len(coded) - 1) // row_of_blocks * row_of_blocks, len(coded))
-            learned = [i for i in row if coded[i].mode == container.MODE_LEARNED]
-            flat = [i for i in learned if coded[i].price is not None]
-            tried = in_order(lambda i: best_photo(layout[i], looks[i], coded[i]), flat, workers)
-            for i, tile in zip(flat, tried, strict=True):
-                coded[i] = tile
-
-        for tile in in_order(task, places, workers):
-            coded.append(tile)
-            if len(coded) % row_of_blocks == 0 or len(coded) == len(layout):
-                settle_last_row()
-            if progress:
-                progress(len(coded), len(layout))
-        if is_one_block and not filling:  # which asks for sizes in fine steps
-            coded = in_one_piece() or coded
+    def encode(self, level: int) -> bytes:
+        """The file at a level in thousandths, 0 to 1000."""
+        coded = _Pass(self, level).run()
         modes = [(tile.mode, tile.level) for tile in coded]
         plain = container.MODE_LEARNED, level
+        height, width = self.picture.rgb.shape[:2]
         return container.write(
             width=width,
             height=height,
             level=level,
-            model=networks.identity,
-            tiles=[tile.data for tile in coded],
-            chunks=chunks,
+            model=self.learned.model.identity,
+            tiles=[tile.payload for tile in coded],
+            chunks=self.chunks,
             tile_modes=None if all(mode == plain for mode in modes) else modes,
-            gray=picture.gray,
+            gray=self.picture.gray,
             faded=sum(tile.mode in container.WITH_MARGIN for tile in coded) > 1,
         )
 
-    return encode
 
+class _Pass:
+    """A picture's tiles at one level, decided from the top, a row of blocks at a time."""
 
-def _photo(model: Model, rgb: Pixels, tile: Tile, level: int) -> CodedTile:
-    """A tile learned, at the level nearest to `level` that there is."""
-    level = min(max(level, 0), container.LEVEL_STEPS)
-    return CodedTile(container.MODE_LEARNED, level, encode_tile(model, rgb, tile, level))
+    def __init__(self, encoder: Encoder, level: int) -> None:
+        self.encoder, self.level = encoder, level
+        self.coded: list[Coded] = []
+        rgb, work = encoder.picture.rgb, (encoder.workers, encoder.threads)
+        slope = encoder.learned.model.slope(level)
+        self.drawings = Drawings(rgb, level, slope, *work)
+        letters_only = encoder.filling and len(encoder.layout) < LEAST_TILES_TO_FILL
+        self.photos = Photos(rgb, level, letters_only, *work)
+
+    def run(self) -> list[Coded]:
+        encoder, count = self.encoder, len(self.encoder.layout)
+        for tile in in_order(self._code, encoder.places, encoder.workers):
+            self.coded.append(tile)
+            if len(self.coded) % encoder.row_of_blocks == 0 or len(self.coded) == count:
+                self.settle_last_row()
+            if encoder.progress:
+                encoder.progress(len(self.coded), count)
+        if encoder.is_one_block and not encoder.filling:  # which asks for sizes in fine steps
+            page = self.photos.page(encoder.places, self.coded)
+            if page is not None:
+                return joined(container.MODE_AV1_BLOCK, self.level, page, count)
+        return self.coded
+
+    def _code(self, place: Place) -> Coded:
+        """A tile as a photo, or as what may become a drawing."""
+        pixels, coder = with_margin(self.encoder.picture.rgb, place.tile), self.encoder.learned
+        if place.look.drawn:
+            drawing = self.drawings.alone(place.tile, coder.encode(pixels, self.level))
+            if drawing:
+                return drawing
+        level = min(max(self.level + place.offset, 0), container.LEVEL_STEPS)
+        learned = learned_tile(coder.encode(pixels, level), level)
+        return self._done(self.photos.best(place, learned))
+
+    def settle_last_row(self) -> None:
+        """Decide on the drawings in the last row of blocks; those that stay learned are photos with
+        plain areas."""
+        encoder, coded = self.encoder, self.coded
+        self.drawings.settle_last_blocks(coded, encoder.layout)
+        start = (len(coded) - 1) // encoder.row_of_blocks * encoder.row_of_blocks
+        flat = [i for i in range(start, len(coded)) if coded[i].is_learned and coded[i].drawing]
+        tried = in_order(self._flat_photo, flat, encoder.workers)
+        for i, tile in zip(flat, tried, strict=True):
+            coded[i] = tile
+        coded[start:] = map(self._done, coded[start:])
+
+    def _flat_photo(self, i: int) -> Coded:
+        return self.photos.best(self.encoder.places[i], self.coded[i])
+
+    def _done(self, coded: Coded) -> Coded:
+        """A tile on which nothing is left to be decided, but whether it is part of a page."""
+        return coded if self.encoder.is_one_block else coded.released

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,15 +70,25 @@ def squared_errors(pixels: Bytes, decoded: Bytes) -> NDArray[np.float32]:
     return sums
 
 
-def to_beat(kept: Collection[tuple[float, int]], level: int) -> float:
-    """The price that AV1 must stay under for drawings of so many bits, errors included, and bytes:
-    theirs; less if they are exact, and so cost their bytes alone; and none at all where exact ones
-    are asked for."""
-    exact = [price == 8 * size for price, size in kept]
-    if level >= EXACT_LEVEL and any(exact):
+@dataclass(frozen=True)
+class Priced:
+    """A payload, and its price in bits, errors included."""
+
+    payload: bytes = field(repr=False)
+    price: float
+
+    @property
+    def is_exact(self) -> bool:
+        return self.price == 8 * len(self.payload)
+
+
+def to_beat(kept: Collection[Priced], level: int) -> float:
+    """The price that AV1 must stay under for drawings that are kept so: theirs; less if they are
+    exact, and so cost their bytes alone; and none at all where exact ones are asked for."""
+    if level >= EXACT_LEVEL and any(drawing.is_exact for drawing in kept):
         return 0.0
-    price = sum(price for price, _ in kept)
-    return (1 - LEAST_SAVED) * price if all(exact) else price
+    price = sum(drawing.price for drawing in kept)
+    return (1 - LEAST_SAVED) * price if all(drawing.is_exact for drawing in kept) else price
 
 
 def is_worth_a_try(plainness: float, bits: float, level: int) -> bool:

@@ -4,13 +4,13 @@ high qualities whatever has more detail than the latent holds (docs/graphics.md)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from picocodec.coders import av1
+from picocodec.coders.av1 import Av1Coder
+from picocodec.coders.protocol import Bytes, Candidate
+from picocodec.encoding.candidates import Av1Photo, Coded, Place
 from picocodec.encoding.judge import (
     MOST_QUICK_ERROR,
     QUICK_SLACK,
@@ -18,15 +18,17 @@ from picocodec.encoding.judge import (
     contrast_error,
     enough,
     is_taken,
+    is_worth_a_try,
     looks,
     most_bytes,
     squared_error,
 )
+from picocodec.format import container
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tiles import MARGIN, Tile
-
-Bytes = NDArray[np.uint8]
-
+from picocodec.images.canvas import part, with_margin
+from picocodec.images.picture import Pixels
+from picocodec.pipeline import in_order
 
 # libavif's quality at level 0, and what comes on top by the level, 0 to 1, and by its square: AV1
 # takes about the learned coding's bytes there for tiles with letters. A quick try tells how many it
@@ -53,12 +55,78 @@ INNER = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)  # of a tile with its mar
 
 
 @dataclass(frozen=True)
-class Av1Photo:
-    """A tile as AV1: its stream, libavif's quality, and the sum of squared errors."""
+class Trial:
+    """A tile as AV1, and its bytes and both errors in times of the networks'."""
 
-    stream: bytes
-    quality: int
+    photo: Av1Photo
+    bytes: float
+    contrast: float
     squared: float
+
+
+class Photos:
+    """The tiles of the photos in `rgb` at a level: by the networks, or as AV1 where that looks
+    better.
+
+    With `letters_only`, none but tiles that may have letters are tried; `workers` tiles at once,
+    by `threads` each.
+    """
+
+    def __init__(
+        self,
+        rgb: Pixels,
+        level: int,
+        letters_only: bool = False,
+        workers: int = 1,
+        threads: int = 1,
+    ) -> None:
+        self.rgb, self.level, self.letters_only = rgb, level, letters_only
+        self.workers, self.threads = workers, threads
+
+    def best(self, place: Place, coded: Coded) -> Coded:
+        """A learned tile, or what is better."""
+        look, tile = place.look, place.tile
+        bits = 8 * len(coded.payload) / (tile.width * tile.height)
+        worth = look.lettered or (
+            not self.letters_only and is_worth_a_try(look.plainness, bits, coded.level)
+        )
+        return self._tried_as_av1(place, coded) if worth else coded
+
+    def page(self, places: Sequence[Place], coded: Sequence[Coded]) -> bytes | None:
+        """All tiles of a page, most of which may have letters, as one AV1 photo, where half of them
+        and more are AV1 already, and the others are not clearly worse so."""
+        lettered = sum(place.look.lettered for place in places)
+        are_av1 = sum(tile.photo is not None for tile in coded)
+        if 2 * lettered <= len(coded) or 2 * are_av1 < len(coded):
+            return None
+        if any(tile.mode not in container.WITH_MARGIN for tile in coded):
+            return None
+        photos = in_order(self._part_of_page, zip(places, coded, strict=True), self.workers)
+        parts = [photo for photo in photos if photo is not None]
+        if len(parts) < len(coded):
+            return None
+        pixels = part(self.rgb, Tile(0, 0, *self.rgb.shape[:2]))
+        return encode_av1_page(pixels, self.level, parts, self.workers * self.threads)
+
+    def _part_of_page(self, tile: tuple[Place, Coded]) -> Av1Photo | None:
+        place, coded = tile
+        return coded.photo or self._tried_as_av1(place, coded, True).photo
+
+    def _tried_as_av1(self, place: Place, coded: Coded, is_among_last: bool = False) -> Coded:
+        if not av1.is_available():
+            return coded
+        assert coded.learned is not None
+        photo = encode_av1_photo(
+            with_margin(self.rgb, place.tile),
+            coded.level,
+            place.look.lettered,
+            coded.learned,
+            self.threads,
+            is_among_last,
+        )
+        if photo is None:
+            return coded
+        return Coded(container.MODE_AV1_PHOTO, self.level, photo.stream, photo=photo)
 
 
 def quality_at(level: int) -> int:
@@ -91,48 +159,60 @@ def told_at(level: int, has_letters: bool) -> Mapping[str, str]:
     return av1.LETTERS if has_letters and level >= COPYING_LEVEL * LEVEL_STEPS else av1.USUAL
 
 
+class Rivals:
+    """AV1 beside what the networks make of a tile, whose `pixels` have its margin."""
+
+    def __init__(self, pixels: Bytes, learned: Candidate, threads: int) -> None:
+        self.pixels, self.own, self.threads = pixels, pixels[INNER], threads
+        shown = learned.shown[INNER]
+        self.size = len(learned.payload)
+        self.contrast = contrast_error(self.own, shown)
+        self.squared = squared_error(self.own, shown)
+
+    def tried(self, quality: int, told: Mapping[str, str], speed: int = av1.SPEED) -> Trial | None:
+        """The tile as AV1, where that can be made."""
+        candidate = Av1Coder(quality, self.threads, speed, told).encode(self.pixels)
+        if candidate is None:
+            return None
+        shown = candidate.shown[INNER]
+        photo = Av1Photo(candidate.payload, quality, squared_error(self.own, shown))
+        return Trial(
+            photo,
+            bytes=len(candidate.payload) / self.size,
+            contrast=contrast_error(self.own, shown) / self.contrast,
+            squared=photo.squared / self.squared,
+        )
+
+
 def encode_av1_photo(
     pixels: Bytes,
     level: int,
     has_letters: bool,
-    learned: bytes,
-    decode: Callable[[bytes], Bytes],
+    learned: Candidate,
     threads: int,
     is_among_last: bool = False,
 ) -> Av1Photo | None:
     """A tile with its margin, `[h + 8, w + 8, 3]`, as AV1 if that looks better than what the
-    networks make of the tile at a level in thousandths, which `decode` makes `[h, w, 3]` of
-    `learned`, or not clearly worse if the tile `is_among_last` of a page; by `threads` at once."""
-    if not learned:
+    networks make of it at a level in thousandths, or not clearly worse if the tile `is_among_last`
+    of a page; by `threads` at once."""
+    if not learned.payload:
         return None
-    own, shown = pixels[INNER], decode(learned)
-    contrast, squared = contrast_error(own, shown), squared_error(own, shown)
-
-    def coded(
-        quality: int, told: Mapping[str, str], speed: int = av1.SPEED
-    ) -> tuple[Av1Photo, float, float, float] | None:
-        """The photo, and its bytes and both errors in times of the networks'."""
-        stream = av1.encode_av1(pixels, quality, threads, speed, told)
-        if stream is None:
-            return None
-        shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))[INNER]
-        photo = Av1Photo(stream, quality, squared_error(own, shown))
-        times = contrast_error(own, shown) / contrast, photo.squared / squared
-        return photo, len(stream) / len(learned), *times
-
-    quick = coded(quality_at(level), av1.USUAL, QUICK_SPEED)
+    rivals = Rivals(pixels, learned, threads)
+    quick = rivals.tried(quality_at(level), av1.USUAL, QUICK_SPEED)
     if quick is None:
         return None
     most, share = enough(level, has_letters, is_among_last), below_top(level)
     # A careful one of other bytes has more or less of errors instead: half of them remain.
-    is_hopeless = looks(math.sqrt(quick[1]), *quick[2:], level) > most + QUICK_SLACK
-    if is_hopeless and not (has_letters and quick[1] ** share * quick[3] < MOST_QUICK_ERROR):
+    hope = looks(math.sqrt(quick.bytes), quick.contrast, quick.squared, level)
+    is_noisy = has_letters and quick.bytes**share * quick.squared < MOST_QUICK_ERROR
+    if hope > most + QUICK_SLACK and not is_noisy:
         return None
-    quality = quality_for(level, has_letters, len(quick[0].stream), len(learned))
-    careful = coded(quality, told_at(level, has_letters))
-    if careful is None or not is_taken(*careful[1:], level, has_letters, is_among_last):
+    quality = quality_for(level, has_letters, len(quick.photo.stream), rivals.size)
+    careful = rivals.tried(quality, told_at(level, has_letters))
+    if careful is None:
         return None
-    return careful[0]
+    times = careful.bytes, careful.contrast, careful.squared
+    return careful.photo if is_taken(*times, level, has_letters, is_among_last) else None
 
 
 def encode_av1_page(
@@ -143,10 +223,10 @@ def encode_av1_page(
     highest the errors alone."""
     size = sum(len(part.stream) for part in parts)
     quality = round(sum(part.quality * len(part.stream) for part in parts) / size)
-    stream = av1.encode_av1(pixels, quality, threads, told=told_at(level, has_letters=True))
-    if stream is None:
+    coder = Av1Coder(quality, threads, told=told_at(level, has_letters=True))
+    page = coder.encode(pixels)
+    if page is None:
         return None
-    shown = av1.decode_av1(stream, Tile(0, 0, *pixels.shape[:2]))
-    times_squared = squared_error(pixels, shown) / sum(part.squared for part in parts)
-    is_better = (len(stream) / size) ** below_top(level) * times_squared < 1
-    return stream if is_better else None
+    times_squared = squared_error(pixels, page.shown) / sum(part.squared for part in parts)
+    is_better = (len(page.payload) / size) ** below_top(level) * times_squared < 1
+    return page.payload if is_better else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.format.tiles import MARGIN, Tile
+from picocodec.format.tiles import MARGIN, Z_STEP, Tile
 from picocodec.images.picture import Pixels
 
 _AT_ONCE = 32  # rows that become pixels together, since so many stay in a processor's cache
@@ -16,23 +16,24 @@ def cut(rgb: Pixels, tile: Tile) -> NDArray[np.float32]:
 
     Beyond the edges of the picture its outermost pixels are repeated.
     """
-    return as_canvas(_surrounded(rgb, tile, *tile.padded))
+    return as_canvas(padded(with_margin(rgb, tile)))
 
 
 def with_margin(rgb: Pixels, tile: Tile) -> NDArray[np.uint8]:
     """The pixels `[h + 8, w + 8, 3]` of a tile and its margin; beyond the edges of the picture its
     outermost pixels are repeated."""
-    return _surrounded(rgb, tile, tile.height + 2 * MARGIN, tile.width + 2 * MARGIN)
-
-
-def _surrounded(rgb: Pixels, tile: Tile, height: int, width: int) -> NDArray[np.uint8]:
-    """Pixels `[height, width, 3]`: a tile, its margin, and to the right and below of these, as
-    beyond the edges of the picture, the outermost ones again and again."""
-    there = tile.grown(MARGIN).common(Tile(0, 0, *rgb.shape[:2]))
-    top, left = there.top - (tile.top - MARGIN), there.left - (tile.left - MARGIN)
-    rows = top, height - top - there.height
-    columns = left, width - left - there.width
+    area = tile.grown(MARGIN)
+    there = area.common(Tile(0, 0, *rgb.shape[:2]))
+    top, left = there.top - area.top, there.left - area.left
+    rows = top, area.height - top - there.height
+    columns = left, area.width - left - there.width
     return np.pad(part(rgb, there), (rows, columns, (0, 0)), "edge")
+
+
+def padded(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels `[h, w, 3]`, the last row and column repeated up to multiples of 64."""
+    rows, columns = (-side % Z_STEP for side in pixels.shape[:2])
+    return np.pad(pixels, ((0, rows), (0, columns), (0, 0)), "edge")
 
 
 def as_canvas(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -177,7 +177,7 @@ def test_interruption_leaves_the_old_file(pico, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     before = (pico / "photo.pico").read_bytes()
-    monkeypatch.setattr("picocodec.encoding.encoder.encode_tile", interrupt)
+    monkeypatch.setattr("picocodec.coders.learned.LearnedCoder.encode", interrupt)
     assert cli.picoenc(["photo.jpg", "--overwrite"]) == 130
     assert names(pico) == ["photo.jpg", "photo.pico"]
     assert (pico / "photo.pico").read_bytes() == before

@@ -28,13 +28,13 @@ CODE = "import sys; from picocodec import cli; sys.exit(getattr(cli, sys.argv[1]
 BUSY = """
 import sys, time
 from picocodec import cli
-from picocodec.encoding import encoder
+from picocodec.coders.learned import LearnedCoder
 def wait(*args):
     print("busy", flush=True)
     while True:
         time.sleep(0.01)
 if __name__ == "__main__":
-    encoder.encode_tile = wait
+    LearnedCoder.encode = wait
     sys.exit(cli.picoenc())
 """
 

@@ -16,7 +16,7 @@ from picocodec.coders.av1 import avif_file, check_stream, decode_av1, encode_av1
 from picocodec.coders.lossless import encode_lossless
 from picocodec.encoding.drawings import encode_screen
 from picocodec.encoding.features import has_hard_steps, is_flat, is_too_rich
-from picocodec.encoding.judge import LEAST_SAVED, price_of_errors, to_beat
+from picocodec.encoding.judge import LEAST_SAVED, Priced, price_of_errors, to_beat
 from picocodec.errors import CorruptTile, UnsupportedVersion
 from picocodec.format import container
 from picocodec.format.tiles import Tile
@@ -199,7 +199,7 @@ def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch
 
 def test_exact_pixels_are_asked_for_at_the_top() -> None:
     """What can be kept without loss at 90 is not AV1, which is for what would be learned."""
-    exact, learned = (800.0, 100), (2000.0, 100)
+    exact, learned = Priced(bytes(100), 800.0), Priced(bytes(100), 2000.0)
     assert to_beat([exact], 899) == (1 - LEAST_SAVED) * 800
     assert to_beat([exact, learned], 899) == 2800
     assert to_beat([exact, learned], 900) == to_beat([exact], 900) == 0
@@ -221,7 +221,7 @@ def test_what_cannot_win_is_not_tried(
             careful.append(pixels.shape)
         return encode_lossless(pixels, quick)
 
-    monkeypatch.setattr("picocodec.encoding.drawings.encode_lossless", spy)
+    monkeypatch.setattr("picocodec.coders.lossless.encode_lossless", spy)
     if quality > 90:
         monkeypatch.setattr(av1, "encode_av1", None)
         pixels = np.tile(drawing(150, 420), (4, 3, 1))
@@ -244,7 +244,7 @@ def test_it_must_be_the_better_bargain() -> None:
     pixels = screen(150, 300)
     drawn = encode_screen(pixels, 300, 71.8, 1 << 20, 1e9, 1)
     assert drawn is not None
-    data, price = drawn
+    data, price = drawn.payload, drawn.price
     decoded = decode_av1(data, Tile(0, 0, 150, 300))
     assert price == 8 * len(data) + price_of_errors(pixels, decoded, 71.8)
     assert encode_screen(pixels, 300, 71.8, 1 << 20, price, 1) is None

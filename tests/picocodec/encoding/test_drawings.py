@@ -11,7 +11,8 @@ from tiny import drawing, photo
 
 import picocodec
 from picocodec.coders.lossless import decode_lossless, encode_lossless, stream_of
-from picocodec.encoding.drawings import CodedTile, Drawings, encode_drawn
+from picocodec.encoding import encoder
+from picocodec.encoding.drawings import encode_drawn
 from picocodec.encoding.features import is_flat
 from picocodec.encoding.judge import price_of_errors
 from picocodec.encoding.palettes import Colours, bands, posterised
@@ -54,12 +55,13 @@ def test_or_in_few_colours_where_that_saves_much() -> None:
     pixels = (squares + specks).astype(np.uint8)[:, :, None].repeat(3, axis=2)
     drawn = encode_drawn(pixels, pixels, 200, 83.2, 1 << 20, np.inf)
     assert drawn is not None
-    decoded = decode_lossless(drawn[0], Tile(0, 0, 240, 240))
+    decoded = decode_lossless(drawn.payload, Tile(0, 0, 240, 240))
     assert len(np.unique(decoded)) <= 64 and psnr(decoded, pixels) > 40
-    assert len(drawn[0]) < 0.8 * len(encode_lossless(pixels))
-    assert drawn[1] == 8 * len(drawn[0]) + price_of_errors(pixels, decoded, 83.2)
+    assert len(drawn.payload) < 0.8 * len(encode_lossless(pixels))
+    assert drawn.price == 8 * len(drawn.payload) + price_of_errors(pixels, decoded, 83.2)
     assert np.array_equal(decoded[specks == 0], pixels[specks == 0])  # areas stay what they are
-    assert encode_drawn(pixels, pixels, 900, 6446.0, 1 << 20, np.inf)[0] == encode_lossless(pixels)
+    exact = encode_drawn(pixels, pixels, 900, 6446.0, 1 << 20, np.inf)
+    assert exact is not None and exact.payload == encode_lossless(pixels)
 
 
 def test_the_colours_of_a_palette_are_kept_exactly() -> None:
@@ -106,7 +108,7 @@ def test_no_drawing_is_tried_of_an_overexposed_photo(monkeypatch: pytest.MonkeyP
     def never(*_: object, **__: object) -> bytes:
         raise AssertionError("a try")
 
-    monkeypatch.setattr("picocodec.encoding.drawings.encode_lossless", never)
+    monkeypatch.setattr("picocodec.coders.lossless.encode_lossless", never)
     assert modes(picocodec.encode(pixels, 10)) == [container.MODE_LEARNED]
     with pytest.raises(AssertionError, match="a try"):
         picocodec.encode(drawing(240, 400), 10)
@@ -293,15 +295,14 @@ def test_rows_of_blocks_are_joined_as_they_come_and_their_pixels_let_go(
 ) -> None:
     """A drawing of many rows keeps what its tiles decode to for one row of blocks."""
     kept: list[int] = []
-    settle = Drawings.settle_last_blocks
+    settle = encoder._Pass.settle_last_row
 
-    def spy(self: Drawings, coded: list[CodedTile], *rest: list[Tile]) -> None:
-        before = sum(tile.decoded is not None for tile in coded)
-        settle(self, coded, *rest)
-        kept.append(before)
-        assert all(tile.decoded is None for tile in coded)
+    def spy(self: encoder._Pass) -> None:
+        kept.append(sum(tile.learned is not None for tile in self.coded))
+        settle(self)
+        assert all(tile.learned is None for tile in self.coded)
 
-    monkeypatch.setattr(Drawings, "settle_last_blocks", spy)
+    monkeypatch.setattr(encoder._Pass, "settle_last_row", spy)
     pixels = np.tile(drawing(200, 300), (13, 2, 1))
     data = picocodec.encode(pixels, quality=95)
     assert kept == [8, 4]

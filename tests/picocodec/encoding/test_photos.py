@@ -15,7 +15,9 @@ from tiny import photo, sign
 import picocodec
 from picocodec.coders import av1
 from picocodec.coders.av1 import decode_av1, encode_av1
-from picocodec.coders.learned import encode_tile
+from picocodec.coders.learned import LearnedCoder
+from picocodec.coders.protocol import Candidate
+from picocodec.encoding.candidates import Av1Photo
 from picocodec.encoding.features import has_letters, plainness_of, two_toned_share
 from picocodec.encoding.judge import (
     contrast_error,
@@ -31,7 +33,6 @@ from picocodec.encoding.photos import (
     MOST_CHANGE,
     QUICK_BYTES,
     QUICK_SPEED,
-    Av1Photo,
     encode_av1_page,
     encode_av1_photo,
     quality_at,
@@ -149,7 +150,9 @@ def taken(
     pixels: Bytes, level: int, size: int, decoded: Bytes, has_letters: bool = True
 ) -> bytes | None:
     """The AV1 stream of a tile that networks make `decoded` of in so many bytes, if it is taken."""
-    photo = encode_av1_photo(pixels, level, has_letters, bytes(size), lambda _: decoded, 1)
+    shown = np.pad(decoded, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
+    learned = Candidate(bytes(size), lambda: shown)
+    photo = encode_av1_photo(pixels, level, has_letters, learned, 1)
     return photo.stream if photo else None
 
 
@@ -344,7 +347,7 @@ def test_pages_are_of_letters_and_what_is_no_drawing_and_no_more_than_a_block(
         last.append(arguments[-1])
         return encode_av1_photo(*arguments)
 
-    monkeypatch.setattr("picocodec.encoding.encoder.encode_av1_photo", counted)
+    monkeypatch.setattr("picocodec.encoding.photos.encode_av1_photo", counted)
     page = np.concatenate([sign(150, 1008), photo(150, 504)], axis=1)
     assert modes(picocodec.encode(page, 30)) == [container.MODE_AV1_BLOCK] * 3
     assert True in last  # a tile that would have been learned
@@ -369,7 +372,10 @@ def test_its_margin_fades_into_a_learned_neighbour() -> None:
     left, right = tiles.layout(*SIGN_BESIDE_PHOTO.shape[1::-1])
     stream = encode_av1(with_margin(SIGN_BESIDE_PHOTO, left), 40)
     assert stream is not None
-    pieces = [stream, encode_tile(model, SIGN_BESIDE_PHOTO, right, 300)]
+    pieces = [
+        stream,
+        LearnedCoder(model).encode(with_margin(SIGN_BESIDE_PHOTO, right), 300).payload,
+    ]
     apart, faded = (
         picocodec.decode(forged(way, pieces, [7, 0])).astype(int) for way in (False, True)
     )

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from tiny import photo
 
-from picocodec.coders.learned import decode_symbols, encode_tile
+from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.format.tiles import layout, tiles_along
+from picocodec.images.canvas import with_margin
 from picocodec.model.model import Model
 
 
@@ -127,7 +128,7 @@ def test_a_decoder_from_the_document_reads_the_same_symbols(
     model: Model, model_folder: Path, height: int, width: int, level: int
 ) -> None:
     tile = layout(width, height)[0]
-    payload = encode_tile(model, photo(height, width), tile, level)
+    payload = LearnedCoder(model).encode(with_margin(photo(height, width), tile), level).payload
     document = Document(model_folder, model.skip_below)
     z, symbols = document.tile(payload, (height, width), level)
     ours_z, ours_symbols = decode_symbols(model, payload, tile, level)
