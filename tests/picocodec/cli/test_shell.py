@@ -214,6 +214,28 @@ def test_signals_reach_the_workers(folder: Path, number: signal.Signals, code: i
     assert not [path for path in folder.iterdir() if path.suffix in (".out", ".tmp")]
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+def test_ctrl_c_while_everything_is_loaded(folder: Path, delay: float) -> None:
+    code = (
+        "import sys, picocodec_commands\n"
+        "print('begun', flush=True)\n"
+        "sys.exit(picocodec_commands.picoenc())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "photo.png", "a.pico"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)
+        told = process.stderr.read()
+    assert b"Traceback" not in told and b"Exception" not in told
+    assert not list(folder.glob(".pico-*"))
+
+
 def test_nohup_stays_deaf() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
