@@ -131,6 +131,8 @@ def take_metadata(picture: Picture, im: Image.Image, found: Survey) -> None:
     if exif and found.is_turned:
         # A JPEG XL codestream has an orientation of its own, and the one in EXIF does not count.
         exif = exif_bytes.without_orientation(exif)
+    if im.format in ("ICO", "ICNS") and len(im.info.get("sizes", ())) > 1:
+        found.drop("smaller copies")
     density = found.density or _density(im)
     picture.exif = exif_bytes.with_resolution(exif, density) if density else exif
     packet = im.info.get("xmp")

@@ -51,8 +51,8 @@ def survey_gif(data: Data) -> Survey:
                 found.xmp = data[at + 14 : end] if end > 0 else None
             at += 2
         else:
-            found.fault = "its blocks contradict each other"
-            break
+            at += 1  # nothing, as Pillow sees it
+            continue
         while at < len(data) and data[at]:
             at += 1 + data[at]
         at += 1
@@ -92,7 +92,7 @@ def survey_bmp(data: Data) -> Survey:
         profile = data[14 + at : 14 + at + length]
         if length and len(profile) == length:
             found.icc = profile
-    elif size >= 108 and data[70:74] == bytes(4):
+    elif size >= 108 and data[70:74] == bytes(4) and any(data[74:122]):
         found.drop("colours given by numbers (end points and gamma)")
     return found
 

@@ -79,6 +79,8 @@ def _chunks(data: Data, found: Survey) -> Iterator[Chunk]:
             return
         yield Chunk(kind, at + 8, length)
         if kind == b"IEND":
+            if data[end + 4 :].strip(b"\0\r\n \x1a"):
+                found.drop(f"{len(data) - end - 4} bytes behind the picture")
             return
         at = end + 4
     found.fault = TRUNCATED

@@ -33,7 +33,7 @@ _OF_THE_FILE = {
 }  # fmt: skip
 _CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _BYTE_KINDS = range(1, 14)  # of values that EXIF knows, too
-_DNG_VERSION, _DEFLATE, _REDUCED = 50706, (8, 32946), 1
+_DNG_VERSION, _DEFLATE, _OLD_JPEG, _REDUCED = 50706, (8, 32946), 6, 1
 _RAW_PHOTOMETRIC = (32803, 34892)  # of a colour filter array, linear raw
 RAW = (
     "this is a camera's raw file, which has to be developed first: with the camera's own software, "
@@ -137,12 +137,18 @@ def _fault(data: Data, first: Directory) -> str:
     expected = _pieces(first, is_tiled)
     if expected and len(offsets) < expected:
         return f"only {len(offsets)} of its {expected} {what}s are in the file"
+    compression = first.integer(_COMPRESSION, 1)
+    if not any(lengths) or compression == _OLD_JPEG:
+        return ""  # likewise
+    is_plain = compression == 1 and not is_tiled
     for i, (at, length) in enumerate(zip(offsets, lengths, strict=True)):
         if not at or not length:
             return f"its {what} {i} is not in the file"
+        if is_plain and i == len(offsets) - 1:
+            length = 1  # some software gives the last the length of all; Pillow knows how many rows
         if at + length > len(data):
             return f"image file is truncated: it ends before its {what} {i} does"
-    if first.integer(_COMPRESSION) in _DEFLATE:
+    if compression in _DEFLATE:
         for i, (at, length) in enumerate(zip(offsets, lengths, strict=True)):
             if not _inflates(data[at : at + length]):
                 return f"its {what} {i} does not match its checksum"
