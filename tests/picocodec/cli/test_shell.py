@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +46,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Image.fromarray(PIXELS).save("photo.png")
     Path("photo.pico").write_bytes(picocodec.encode(PIXELS))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def hearing() -> Iterator[None]:
+    """Signals as a terminal leaves them: in the background of a script, where tests may run, some
+    are ignored, and processes inherit that."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        is_interrupt = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a process that should end soon."""
+    try:
+        return process.wait(60)
+    finally:
+        process.kill()
 
 
 def sh(script: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -178,7 +200,7 @@ def test_signals_leave_nothing_behind(
         assert any(path.name.startswith(".pico-") for path in folder.iterdir())
         for _ in range(1 + twice):
             process.send_signal(number)
-        assert process.wait(60) == code
+        assert ended(process) == code
         told = process.stderr.read()
     assert told.count(b"\n") == 1 and b"Traceback" not in told
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -209,7 +231,7 @@ def test_signals_reach_the_workers(folder: Path, number: signal.Signals, code: i
             time.sleep(0.02)
             assert process.poll() is None
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert ended(process) == code
         assert b"Traceback" not in process.stderr.read()
     assert not [path for path in folder.iterdir() if path.suffix in (".out", ".tmp")]
 
@@ -230,7 +252,7 @@ def test_ctrl_c_while_everything_is_loaded(folder: Path, delay: float) -> None:
         process.stdout.readline()
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (0, 130)
+        assert ended(process) in (0, 130)
         told = process.stderr.read()
     assert b"Traceback" not in told and b"Exception" not in told
     assert not list(folder.glob(".pico-*"))

@@ -14,6 +14,7 @@ from picocodec.images.containers.survey import TRUNCATED, CodePoints, Data, Surv
 from picocodec.images.containers.tiff import RAW
 
 _HOLE = 64  # zero bytes in a row, which AV1's entropy coder does not write
+_FRAMES = (3, 4, 6, 7)  # headers, groups of tiles, both
 _KNOWN = {b"Exif", b"mime", b"uri ", b"tmap", b"grid", b"iovl", b"iden"}
 
 
@@ -267,7 +268,7 @@ def _fault(data: Data, item: _Item) -> str:
     if any(place + length > len(data) for place, length in item.extents):
         return TRUNCATED
     pieces = [data[place : place + length] for place, length in item.extents]
-    if item.kind == b"av01" and bytes(_HOLE) in b"".join(pieces):
+    if item.kind == b"av01" and _has_hole(b"".join(pieces)):
         return "a part of its data is missing"
     if item.kind == b"hvc1" and not _is_whole_hevc(b"".join(pieces), _length_size(data, item)):
         return "a part of its data is missing"
@@ -292,3 +293,24 @@ def _is_whole_hevc(stream: bytes, size: int) -> bool:
             return False
         at += length
     return at == len(stream)
+
+
+def _has_hole(stream: bytes) -> bool:
+    """Whether a frame of AV1 has zeros that its entropy coder does not write; other units (AV1,
+    5.3 and 6.2.2), padding among them, may have any."""
+    at = 0
+    while at < len(stream):
+        head = stream[at]
+        at += 2 if head & 4 else 1
+        size, shift = len(stream) - at, 0
+        if head & 2:
+            size = 0
+            while at < len(stream):
+                size |= (stream[at] & 0x7F) << shift
+                at, shift = at + 1, shift + 7
+                if stream[at - 1] < 0x80:
+                    break
+        if head >> 3 & 15 in _FRAMES and bytes(_HOLE) in stream[at : at + size]:
+            return True
+        at += size
+    return False
