@@ -600,7 +600,7 @@ def test_depth_of_heif_is_that_of_the_primary_item_and_its_parts() -> None:
     assert survey(heif(others | PRIMARY)).depth == 10
     grid = {1: (b"grid", []), 2: (b"av01", [bits_of(12)])}
     assert survey(heif(grid, [(b"dimg", 1, [2])])).depth == 12
-    config = box(b"hvcC", bytes(17) + b"\2" + bytes(5))
+    config = box(b"hvcC", bytes(17) + b"\2\2" + bytes(4))
     assert survey(heif({1: (b"hvc1", [config])})).depth == 10
 
 

@@ -14,8 +14,9 @@ from picocodec.images.containers.survey import TRUNCATED, CodePoints, Data, Surv
 from picocodec.images.containers.tiff import RAW
 
 _HOLE = 64  # zero bytes in a row, which AV1's entropy coder does not write
+_ALPHA = (b"alpha", b":hevc:2015:auxid:1")  # in the names of what auxiliary items are for
 _FRAMES = (3, 4, 6, 7)  # headers, groups of tiles, both
-_KNOWN = {b"Exif", b"mime", b"uri ", b"tmap", b"grid", b"iovl", b"iden"}
+_PICTURES = {b"av01", b"hvc1", b"vvc1", b"avc1", b"jpeg", b"j2k1", b"unci", b"grid", b"iovl"}
 
 
 @dataclass(frozen=True)
@@ -184,15 +185,12 @@ def _take(data: Data, meta: _Meta, found: Survey) -> None:
     alpha = [
         source
         for source in meta.about(b"auxl", meta.primary)
-        if b"alpha" in _auxiliary(data, meta.items.get(source, _Item()))
-        or b":hevc:2015:auxid:1" in _auxiliary(data, meta.items.get(source, _Item()))
+        if any(name in _auxiliary(data, meta.items.get(source)) for name in _ALPHA)
     ]
     for number in parts:
         for box in meta.items.get(number, _Item()).properties:
             found.depth = max(found.depth, _depth(data, box))
-    for box in main.properties + (
-        meta.items[parts[-1]].properties if parts[-1] in meta.items else []
-    ):
+    for box in main.properties + meta.items.get(parts[-1], _Item()).properties:
         if box.kind == b"colr" and data[box.at : box.at + 4] == b"nclx" and not found.code_points:
             primaries, transfer = struct.unpack(">HH", data[box.at + 4 : box.at + 8])
             found.code_points = CodePoints(primaries, transfer)
@@ -210,15 +208,15 @@ def _depth(data: Data, box: Box) -> int:
     if box.kind == b"av1C" and len(body) > 2:
         return 12 if body[2] & 0x60 == 0x60 else 10 if body[2] & 0x40 else 8
     if box.kind == b"hvcC" and len(body) > 18:
-        return 8 + (body[17] & 7)
+        return 8 + max(body[17] & 7, body[18] & 7)  # luma, chroma
     if box.kind == b"pixi" and len(body) > 5:
-        return max(body[5 : 5 + body[4]])
+        return max(body[5 : 5 + body[4]], default=8)
     return 8
 
 
-def _auxiliary(data: Data, item: _Item) -> bytes:
+def _auxiliary(data: Data, item: _Item | None) -> bytes:
     """What an auxiliary item is for, as a URN."""
-    for box in item.properties:
+    for box in item.properties if item else ():
         if box.kind == b"auxC":
             return bytes(data[box.at + 4 : box.end].split(b"\0")[0])
     return b""
@@ -229,7 +227,7 @@ def _drop_others(data: Data, meta: _Meta, ours: set[int], found: Survey) -> None
     if thumbnails:
         found.drop("a thumbnail")
     for number in meta.about(b"auxl", meta.primary):
-        use = _auxiliary(data, meta.items.get(number, _Item())).lower()
+        use = _auxiliary(data, meta.items.get(number)).lower()
         if number in ours:
             continue
         if b"hdrgainmap" in use:
@@ -241,26 +239,18 @@ def _drop_others(data: Data, meta: _Meta, ours: set[int], found: Survey) -> None
             found.drop(f"an auxiliary picture ({name})")
     if any(item.kind == b"tmap" for item in meta.items.values()):
         found.drop("an HDR gain map")
-    used = {part for _, source, to in meta.references for part in (source, *to)} | {meta.primary}
-    further = [
+    found.drop_several("a further picture", "further pictures", len(_further(meta, ours)))
+
+
+def _further(meta: _Meta, ours: set[int]) -> list[int]:
+    """Pictures that are neither the primary one nor belong to another."""
+    belong = {part for kind, _, to in meta.references if kind == b"dimg" for part in to}
+    belong |= {source for kind, source, _ in meta.references if kind != b"dimg"} | ours
+    return [
         number
         for number, item in meta.items.items()
-        if number not in used and not item.is_hidden and item.kind not in _KNOWN and item.properties
+        if item.kind in _PICTURES and not item.is_hidden and number not in belong
     ]
-    further += [
-        n for n, item in meta.items.items()
-        if item.kind == b"grid" and n != meta.primary and n not in {*thumbnails, *ours}
-        and not any(n in to for _, _, to in meta.references)
-        and not meta_is_auxiliary(meta, n)
-    ]  # fmt: skip
-    if further:
-        found.drop("further pictures", len(further)) if len(further) > 1 else found.drop(
-            "a further picture"
-        )
-
-
-def meta_is_auxiliary(meta: _Meta, item: int) -> bool:
-    return any(kind in (b"auxl", b"thmb") and source == item for kind, source, _ in meta.references)
 
 
 def _fault(data: Data, item: _Item) -> str:

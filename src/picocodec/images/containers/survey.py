@@ -63,8 +63,12 @@ class Survey:
     dropped: list[str] = field(default_factory=list)  # what else is in the file, in words
     strict: bytes | None = None  # the file once more, so that its decoder misses what is missing
 
-    def drop(self, what: str, count: int = 1) -> None:
-        """Note something that will not be kept: `what` as "a video", or "frame" with a count."""
-        words = what if count == 1 else f"{count} {what}"
-        if words not in self.dropped:
-            self.dropped.append(words)
+    def drop(self, what: str) -> None:
+        """Note something that will not be kept: "a video"."""
+        if what not in self.dropped:
+            self.dropped.append(what)
+
+    def drop_several(self, one: str, several: str, count: int) -> None:
+        """The same of so many: "a frame", or "frames"."""
+        if count:
+            self.drop(one if count == 1 else f"{count} {several}")

@@ -103,8 +103,7 @@ def _area(one: Directory) -> int:
 def _drop_others(first: Directory, others: list[Directory], found: Survey) -> None:
     small = [one for one in others if one.integer(_SUB_FILE) & _REDUCED]
     masks = [one for one in others if one.integer(_SUB_FILE) & 4]
-    if small:
-        found.drop("smaller copies", len(small)) if len(small) > 1 else found.drop("a smaller copy")
+    found.drop_several("a smaller copy", "smaller copies", len(small))
     if masks:
         found.drop("a mask")
     if 37724 in first.entries:
