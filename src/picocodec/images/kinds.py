@@ -133,7 +133,9 @@ def take_metadata(picture: Picture, im: Image.Image, found: Survey) -> None:
         exif = exif_bytes.without_orientation(exif)
     if im.format in ("ICO", "ICNS") and len(im.info.get("sizes", ())) > 1:
         found.drop("smaller copies")
-    density = found.density or _density(im)
+    density = found.density
+    if density is None and (not found.is_known or im.format == "JPEG2000"):
+        density = _density(im)
     picture.exif = exif_bytes.with_resolution(exif, density) if density else exif
     packet = im.info.get("xmp")
     packet = (packet.encode() if isinstance(packet, str) else packet) or None
@@ -194,7 +196,7 @@ def _density(im: Image.Image) -> Density | None:
     dpi = im.info.get("dpi")
     try:
         x, y = dpi  # type: ignore[misc]
-        return Density(float(x), float(y), 2)
+        return None if x == y == 1 else Density(float(x), float(y), 2)  # 1: of TIFF without any
     except (TypeError, ValueError):
         return None
 

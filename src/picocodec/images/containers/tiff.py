@@ -26,6 +26,7 @@ _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _FORMAT = 273, 279, 324, 325, 339
 _ROWS, _PARTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 278, 277, 284, 322, 323
 # What a TIFF file says of how its pixels lie in it, and what is kept elsewhere: XMP, the profile.
 _OF_THE_FILE = {
+    282, 283, 296,  # resolution, which is read by itself
     *range(254, 260), 262, 263, 264, 265, 266, 273, 274, *range(277, 282), 284, 288, 289,
     290, 291, 292, 293, 301, 317, 318, 319, 320, 321, 322, 323, 324, 325, SUB_IFDS, 332, 334, 336,
     338, 339, 340, 341, 342, 343, 347, 400, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530,
