@@ -19,6 +19,7 @@ from PIL import Image
 
 import picocodec
 from picocodec.format import container
+from picocodec.format.pieces import CoderId
 from picolab.evaluation.metrics.perceptual import Perceptual
 
 QUALITIES = range(10, 100, 5)
@@ -73,9 +74,9 @@ def main() -> None:
             data = picocodec.encode(pixels, quality)
             decoded = picocodec.decode(data)
             reached, apart = psnr(decoded, pixels), lpips(pixels, decoded)
-            modes = [tile.mode for tile in container.read_header(data).tiles]
-            av1 = sum(mode in container.AV1_STREAMS for mode in modes)
-            learned = modes.count(container.MODE_LEARNED)
+            header = container.read_header(data)
+            modes = [header.pieces[number].coder for number in header.piece_of_tile]
+            av1, learned = modes.count(CoderId.AV1), modes.count(CoderId.LEARNED)
             shares = f"{learned}, {len(modes) - learned - av1}, {av1}"
             cells = [path.stem, f"{quality:g}", len(data), f"{reached:.1f}", shares, f"{apart:.4f}"]
             cells += exact

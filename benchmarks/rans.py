@@ -17,6 +17,7 @@ import numpy as np
 from picocodec.coders.learned import decode_symbols
 from picocodec.format import container
 from picocodec.format.entropy import SymbolCoder
+from picocodec.format.pieces import CoderId
 from picocodec.format.rans import ConstrictionCoder, PythonCoder
 from picocodec.format.tiles import layout
 from picocodec.model.model import Model
@@ -54,11 +55,12 @@ def main() -> None:
         model = load_model_for(header.model, threads=1)
         engines = coders(model)
         totals, coded = dict.fromkeys(engines, 0.0), 0
-        for i, tile in enumerate(layout(header.width, header.height)):
-            if header.tiles[i].mode:
+        tiles = layout(header.width, header.height)
+        for number, piece in enumerate(header.pieces):
+            if piece.coder != CoderId.LEARNED:
                 continue
-            level = header.tiles[i].level
-            payload = container.tile_data(header, data, i, header.tile_offset(i))
+            tile, level = tiles[piece.first], piece.level
+            payload = container.payload(header, data, number)
             z, _ = decode_symbols(model, payload, tile, level)
             indices = [
                 model.z_indices(level, tile.z_shape),

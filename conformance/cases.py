@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent
 class Expectation:
     """What `case.json` holds.
 
-    `symbols` are the SHA-256 of each tile's (`digest`). `rows` are those of the picture that
+    `symbols` are the SHA-256 of each piece's (`digest`). `rows` are those of the picture that
     `reference.png` has, None for all. Errors are allowed in units of 8-bit samples, over colours;
     alpha must be the same.
     """
@@ -98,5 +98,5 @@ def has_alpha(pixels: NDArray[np.uint8]) -> bool:
 
 
 def digest(z: NDArray[np.integer], y: NDArray[np.integer]) -> str:
-    """SHA-256 of a tile's symbols: z, then y, as little-endian 32-bit integers."""
+    """SHA-256 of a piece's symbols: z, then y, as little-endian 32-bit integers."""
     return hashlib.sha256(z.astype("<i4").tobytes() + y.astype("<i4").tobytes()).hexdigest()

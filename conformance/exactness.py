@@ -31,6 +31,7 @@ from symbols import ByNumpy
 
 from picocodec.coders.learned import decode_symbols
 from picocodec.format import container
+from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tables import scale_of_index
 from picocodec.format.tiles import Tile, layout
 from picocodec.model.model import Model
@@ -135,8 +136,9 @@ def hard_file(model: Model, seed: int) -> bytes:
     y = np.rint(rng.laplace(0, scales)).clip(-(2**18), 2**18).astype(np.int32)
     y[y_indices < model.skip_below] = 0
     data = model.coder.encode([(z, z_indices), (y, y_indices)])
+    piece = Piece(data, CoderId.LEARNED, level, margin=True)
     return container.write(
-        width=504, height=504, level=level, model=model.identity, tiles=[data]
+        width=504, height=504, level=level, model=model.identity, pieces=[piece]
     )  # fmt: skip
 
 
@@ -145,9 +147,10 @@ def reference(model: Model, path: Path) -> list[Tally]:
     data = path.read_bytes()
     header = container.read_header(data)
     tallies = []
-    for i, tile in enumerate(layout(header.width, header.height)):
-        level = header.tiles[i].level
-        payload = container.tile_data(header, data, i, header.tile_offset(i))
+    tiles = layout(header.width, header.height)
+    for number, piece in enumerate(header.pieces):
+        tile, level = tiles[piece.first], piece.level
+        payload = container.payload(header, data, number)
         z, y = decode_symbols(model, payload, tile, level)
         indices = (model.z_indices(level, tile.z_shape), model.y_indices_of_tile(tile, z, level))
         coded = sum(int((at >= model.skip_below).sum()) for at in indices)
@@ -156,9 +159,9 @@ def reference(model: Model, path: Path) -> list[Tally]:
 
 
 def is_learned(path: Path) -> bool:
-    """Whether all tiles have symbols, none being lossless."""
+    """Whether all pieces have symbols."""
     header = container.read_header(path.read_bytes())
-    return all(tile.mode == container.MODE_LEARNED for tile in header.tiles)
+    return all(piece.coder == CoderId.LEARNED for piece in header.pieces)
 
 
 def is_large(path: Path) -> bool:
@@ -176,7 +179,7 @@ def by_command(combination: Combination, paths: list[Path], model: Path) -> str:
 
 
 SCRIPT = """
-import { decodeTile, digest, loadModel, readHeader } from "/dist/index.js";
+import { decodeSymbols, digest, loadModel, readHeader } from "/dist/index.js";
 const get = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 const lines = [];
 try {
@@ -185,8 +188,8 @@ try {
   for (let n = 0; n < COUNT; n++) {
     const file = await get(`/file/${n}`);
     const header = readHeader(file);
-    for (let i = 0; i < header.tiles.length; i++)
-      lines.push(`${await digest(decodeTile(model, file, header, i))}  ${i}  ${n}`);
+    for (let i = 0; i < header.pieces.length; i++)
+      lines.push(`${await digest(decodeSymbols(model, file, header, i))}  ${i}  ${n}`);
   }
 } catch (error) { lines.push(String(error)); }
 await fetch("/result", { method: "POST", body: lines.join("\\n") });

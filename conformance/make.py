@@ -1,6 +1,6 @@
 """Write the conformance set of a released model, and the list of what belongs to the release.
 
-    python conformance/make.py MODEL        # such as small.v0; after tests/golden/make.py
+    python conformance/make.py MODEL        # such as small.v2; after tests/golden/make.py
 
 What is there is never replaced: a case that exists is left as it is, and the list in
 tests/released only grows.
@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont
 from symbols import digests
 
-from picocodec.coders.av1 import encode_av1
+from picocodec.coders.av1 import Av1Coder
 from picocodec.coders.learned import LearnedCoder
-from picocodec.coders.lossless import encode_lossless, webp_file
+from picocodec.coders.lossless import LosslessCoder
 from picocodec.decoding.decoder import decode_picture
 from picocodec.format import container
-from picocodec.format.tiles import block, block_of, layout, tiles_along
-from picocodec.images.canvas import part, with_margin
+from picocodec.format.pieces import CoderId, Piece
+from picocodec.format.tiles import area_of, layout
+from picocodec.images.canvas import part as own_part
+from picocodec.images.canvas import with_margin
 from picocodec.images.metadata import chunks_of
 from picocodec.images.picture import EXIF_PREFIX, Picture, to_array
 from picocodec.model.model import Model
@@ -36,7 +38,7 @@ REPOSITORY = ROOT.parent
 PHOTOS = REPOSITORY / "examples" / "photos"
 WHOLE = 20_000  # pixels; of larger photos the reference has some rows only
 
-# Ten times what other processors came to with small.v0 (docs/conformance.md); enough for any
+# Ten times what other processors came to (docs/conformance.md); enough for any
 # order of adding float32.
 PEAK_ERROR = 2
 RMS_ERROR = 0.1
@@ -45,18 +47,31 @@ AV1_QUALITY = 80
 Pixels = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Part:
+    """A piece: its coder, the tiles that it has side by side, and whether it has a margin."""
+
+    coder: CoderId
+    columns: int = 1
+    margin: bool = False
+
+
+LEARNED, AV1_PHOTO = Part(CoderId.LEARNED, margin=True), Part(CoderId.AV1, margin=True)
+LOSSLESS, LOSSLESS_BLOCK = Part(CoderId.LOSSLESS), Part(CoderId.LOSSLESS, 4)
+AV1, AV1_BLOCK = Part(CoderId.AV1), Part(CoderId.AV1, 4)
+
+
 @dataclass
 class Source:
-    """A picture, and how it is to be written: `level` in thousandths, or one for each tile;
-    `modes` of tiles, learned if not told."""
+    """A picture, and how it is to be written: `level` in thousandths, or one for each tile; its
+    `pieces` in their order, a learned one for each tile if not told."""
 
     about: str
     picture: Picture
     level: int = 400
     tile_levels: tuple[int, ...] | None = None
-    modes: tuple[int, ...] | None = None
+    pieces: tuple[Part, ...] | None = None
     realism: int | None = None
-    faded: bool = False
     chunks: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -114,31 +129,26 @@ def sources() -> Iterator[tuple[str, Source]]:
     yield "noise", of("noise, with symbols beyond their tables", noise(), 1000)
     drawing = fill(text(), 60, 2600)
     drawing[:, 2520:] = face[60:120, 190:270]
-    yield "lossless", of("a lossless tile", text(), 600, modes=(3,))
+    yield "lossless", of("a lossless tile", text(), 600, pieces=(LOSSLESS,))
     yield (
         "lossless-gray-alpha",
-        Source("the same in gray", Picture(gray, alpha, gray=True), modes=(3,)),
+        Source("the same in gray", Picture(gray, alpha, gray=True), pieces=(LOSSLESS,)),
     )
     yield (
         "lossless-blocks",
-        of("a lossless block of four tiles, a lossless and a learned tile", drawing,
-           modes=(4, 4, 4, 4, 3, 0)),
+        of("a lossless piece of four tiles, a lossless and a learned tile", drawing,
+           pieces=(LOSSLESS_BLOCK, LOSSLESS, LEARNED)),
     )  # fmt: skip
-    yield (
-        "webp-blocks",
-        of("the same in whole WebP files, as encoders once wrote them", drawing,
-           modes=(2, 2, 2, 2, 1, 0)),
-    )  # fmt: skip
-    yield "av1", of("a tile of AV1, with a photo in it", drawing[:, 2400:], modes=(5,))
+    yield "av1", of("a tile of AV1, with a photo in it", drawing[:, 2400:], pieces=(AV1,))
     yield (
         "av1-blocks",
-        of("a block of AV1 of four tiles, a tile of AV1 and a learned one", drawing,
-           modes=(6, 6, 6, 6, 5, 0)),
+        of("a piece of AV1 of four tiles, a tile of AV1 and a learned one", drawing,
+           pieces=(AV1_BLOCK, AV1, LEARNED)),
     )  # fmt: skip
     yield (
         "av1-photos",
         of("two tiles of AV1 with a margin around a learned one, which fade into each other",
-           fill(cup[:, 300:], 1073, 40), modes=(7, 0, 7), faded=True),
+           fill(cup[:, 300:], 1073, 40), pieces=(AV1_PHOTO, LEARNED, AV1_PHOTO)),
     )  # fmt: skip
     yield "black", of("nothing at all", np.zeros((70, 90, 3), np.uint8), 500)
     yield "white", of("nothing at all, in white", np.full((70, 90, 3), 255, np.uint8), 500)
@@ -202,57 +212,52 @@ def noise() -> Pixels:
     return np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (64, 64, 3))
 
 
-def tile_data(model: Model, source: Source, index: int, mode: int, level: int) -> bytes:
-    rgb = source.picture.rgb
+def piece_of(model: Model, rgb: Pixels, part: Part, first: int, level: int) -> Piece:
+    """A piece from tile `first` on."""
     height, width = rgb.shape[:2]
-    area = layout(width, height)[index]
-    if mode == container.MODE_LEARNED:
-        return LearnedCoder(model).encode(with_margin(rgb, area), level).payload
-    if mode in container.JOINED:
-        columns = tiles_along(width)
-        if index != block_of(index, columns):
-            return b""
-        area = block(width, height, *divmod(index, columns))
-    is_photo = mode == container.MODE_AV1_PHOTO
-    pixels = with_margin(rgb, area) if is_photo else part(rgb, area)
-    if mode in container.AV1_STREAMS:
-        screen = encode_av1(np.ascontiguousarray(pixels), AV1_QUALITY)
-        assert screen is not None
-        return screen
-    stream = encode_lossless(pixels)
-    is_file = mode in container.WEBP_FILES
-    return webp_file(stream, area) if is_file else stream
+    area = area_of(width, height, first, columns=part.columns)
+    pixels = with_margin(rgb, area) if part.margin else np.ascontiguousarray(own_part(rgb, area))
+    coders = {
+        CoderId.LEARNED: LearnedCoder(model),
+        CoderId.LOSSLESS: LosslessCoder(),
+        CoderId.AV1: Av1Coder(AV1_QUALITY),
+    }
+    candidate = coders[part.coder].encode(pixels, level)
+    assert candidate is not None
+    columns, margin = part.columns, part.margin
+    return Piece(candidate.payload, part.coder, level, columns=columns, margin=margin)
 
 
 def write_case(folder: Path, source: Source, model: Model) -> None:
     picture = source.picture
     height, width = picture.rgb.shape[:2]
     tiles = layout(width, height)
-    levels = source.tile_levels or (source.level,) * len(tiles)
-    modes = source.modes or (container.MODE_LEARNED,) * len(tiles)
-    told = list(zip(modes, levels, strict=True))
+    parts = source.pieces or (LEARNED,) * len(tiles)
+    levels = source.tile_levels or (source.level,) * len(parts)
+    pieces, first = [], 0
+    for part, level in zip(parts, levels, strict=True):
+        pieces.append(piece_of(model, np.asarray(picture.rgb), part, first, level))
+        first += part.columns
     data = container.write(
         width=width,
         height=height,
         level=source.level,
         model=model.identity,
-        tiles=[tile_data(model, source, i, *pair) for i, pair in enumerate(told)],
+        pieces=pieces,
         chunks=[*chunks_of(picture), *source.chunks],
-        tile_modes=told if source.modes or source.tile_levels else None,
         gray=picture.gray,
         realism=source.realism,
-        faded=source.faded,
     )
     pixels = to_array(decode_picture(data, threads=1))
     rows = None
-    if height * width > WHOLE and source.modes is None:
+    if height * width > WHOLE and source.pieces is None:
         edges = {t.top + d for t in tiles for d in range(0, t.height, 45)}
         rows = tuple(sorted(edges | {tile.top + tile.height - 1 for tile in tiles}))
         pixels = pixels[list(rows)]
     folder.mkdir(parents=True)
     (folder / "file.pico").write_bytes(data)
     Image.fromarray(pixels).save(folder / "reference.png", optimize=True)
-    is_exact = container.MODE_LEARNED not in modes
+    is_exact = LEARNED not in parts
     expected = Expectation(
         about=source.about,
         symbols=tuple(digests(data, model)),
@@ -272,9 +277,11 @@ def released_files(model: Model) -> list[Path]:
 
 
 def list_release(model: Model) -> None:
-    """Add to a model's list in tests/released what is not on it: SHA-256 and path, one a line."""
-    path = REPOSITORY / "tests" / "released" / f"{model.folder.name}.sha256"
-    path.parent.mkdir(exist_ok=True)
+    """Add to a model's list in tests/released, under the version of the format, what is not on it:
+    SHA-256 and path, one a line."""
+    folder = REPOSITORY / "tests" / "released" / f"format-{container.VERSION}"
+    path = folder / f"{model.folder.name}.sha256"
+    folder.mkdir(parents=True, exist_ok=True)
     lines = path.read_text().splitlines() if path.exists() else []
     listed = {line.split("  ")[1] for line in lines}
     for file in released_files(model):

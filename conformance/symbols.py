@@ -1,5 +1,5 @@
-"""SHA-256 of the symbols of every tile of .pico files, by an arithmetic of one's choice; where a
-tile is lossless, of the WebP file that shows it, and of AV1 its stream (docs/format.md, section 3).
+"""SHA-256 of the symbols of every learned piece of .pico files, by an arithmetic of one's choice;
+of a lossless one, of the WebP file that shows it, and of AV1 its stream (docs/format.md, 3).
 
     python conformance/symbols.py FILE.pico ... MODEL_FOLDER [--with numpy|torch|onnxruntime]
 
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from picocodec.coders.av1 import check_stream
 from picocodec.coders.learned import decode_symbols
-from picocodec.coders.lossless import stream_of, webp_file
-from picocodec.decoding.pieces import joined_block
+from picocodec.coders.lossless import webp_file
 from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
-from picocodec.format.tiles import MARGIN, Tile, layout
+from picocodec.format.pieces import CoderId
+from picocodec.format.tiles import MARGIN
 from picocodec.model import scale_decoder
 from picocodec.model.model import Model
 from picocodec.model.runtime import ort
@@ -83,40 +83,27 @@ ARITHMETIC = {
 
 
 def digests(data: bytes, model: Model) -> list[str]:
-    """The digest of each tile of a file; raises a `PicoError`."""
+    """The digest of each piece of a file; raises a `PicoError`."""
     header = container.read_header(data)
     found = []
-    for i, tile in enumerate(layout(header.width, header.height)):
-        entry = header.tiles[i]
-        if entry.mode == container.MODE_LEARNED:
-            payload = container.tile_data(header, data, i, header.tile_offset(i))
-            found.append(digest(*decode_symbols(model, payload, tile, entry.level)))
+    for number, piece in enumerate(header.pieces):
+        payload = container.payload(header, data, number)
+        area = piece.area(header.width, header.height)
+        if piece.coder == CoderId.LEARNED:
+            tile = area.grown(-MARGIN)
+            found.append(digest(*decode_symbols(model, payload, tile, piece.level)))
+        elif piece.coder == CoderId.AV1:
+            check_stream(payload, area)
+            found.append(hashlib.sha256(payload).hexdigest())
+        elif piece.coder == CoderId.LOSSLESS:
+            found.append(hashlib.sha256(webp_file(payload, area)).hexdigest())
         else:
-            found.append(hashlib.sha256(classic_file(header, data, i, tile)).hexdigest())
+            raise UnsupportedVersion(f"piece {number} has coder {piece.coder}")
     return found
 
 
-def classic_file(header: container.Header, data: bytes, index: int, tile: Tile) -> bytes:
-    """The WebP file that shows a lossless tile, or its block; of AV1 the stream."""
-    mode = header.tiles[index].mode
-    if mode not in container.MODES:
-        raise UnsupportedVersion(f"tile {index} has mode {mode}")
-    first, whole = index, tile
-    if mode in container.JOINED:
-        first, whole = joined_block(header, index)
-    payload = container.tile_data(header, data, first, header.tile_offset(first))
-    if mode == container.MODE_AV1_PHOTO:
-        whole = tile.grown(MARGIN)
-    if mode in container.AV1_STREAMS:
-        check_stream(payload, whole)
-        return payload
-    if mode in container.WEBP_FILES:
-        payload = stream_of(payload, whole)
-    return webp_file(payload, whole)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="SHA-256 of the symbols of each tile.")
+    parser = argparse.ArgumentParser(description="SHA-256 of the symbols of each piece.")
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("model", type=Path, help="the model's folder")
     parser.add_argument("--with", dest="arithmetic", choices=ARITHMETIC, default="onnxruntime")

@@ -5,12 +5,10 @@ python fuzz/corpus.py        # needs the lab extra, for the model
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
@@ -18,8 +16,10 @@ from targets import BUILD, TARGETS, load_model, prepare  # noqa: E402
 from tiny import photo, tiny_codec  # noqa: E402
 
 from picocodec.coders.av1 import encode_av1  # noqa: E402
+from picocodec.coders.lossless import encode_lossless  # noqa: E402
 from picocodec.encoding.encoder import encode_picture  # noqa: E402
-from picocodec.format import container
+from picocodec.format import container  # noqa: E402
+from picocodec.format.pieces import CoderId, Piece  # noqa: E402
 from picocodec.format.tiles import layout  # noqa: E402
 from picocodec.images.canvas import with_margin  # noqa: E402
 from picocodec.images.picture import Picture  # noqa: E402
@@ -47,33 +47,29 @@ def files() -> dict[str, bytes]:
             found[f"{name}-{level}"] = encode_picture(picture, level, "tiny.v1", threads=1)
     data = found["two-tiles-300"]
     header = container.read_header(data)
-    found["tile-modes"] = container.write(
-        width=header.width,
-        height=header.height,
-        level=1000,
-        model=header.model,
-        tiles=[container.tile_data(header, data, i, header.tile_offset(i)) for i in range(2)],
-        tile_modes=[(0, 300), (0, 300)],
-        realism=128,
-        chunks=[(b"next", b"unknown")],
-    )
+    own = [container.payload(header, data, number) for number in range(2)]
+    learned = [Piece(payload, CoderId.LEARNED, 300, margin=True) for payload in own]
     both = pictures()["two-tiles"].rgb
-    own = container.tile_data(header, data, 0, header.tile_offset(0))
-    for name, mode, tiles in (
-        ("webp-tile", container.MODE_WEBP, [own, webp(both[:, 504:])]),
-        ("webp-block", container.MODE_WEBP_BLOCK, [webp(both), b""]),
-        ("av1-tile", container.MODE_AV1, [own, av1(both[:, 504:])]),
-        ("av1-block", container.MODE_AV1_BLOCK, [av1(both), b""]),
-        ("av1-photo", container.MODE_AV1_PHOTO, [own, av1(with_margin(both, layout(580, 5)[1]))]),
-    ):
-        first = mode if mode in container.JOINED else container.MODE_LEARNED
+    right = both[:, 504:]
+    photo = av1(with_margin(both, layout(580, 5)[1]))
+    cases = {
+        "realism": (1000, learned),
+        "lossless-tile": (300, [learned[0], Piece(lossless(right), CoderId.LOSSLESS, 300)]),
+        "lossless-block": (300, [Piece(lossless(both), CoderId.LOSSLESS, 300, columns=2)]),
+        "av1-tile": (300, [learned[0], Piece(av1(right), CoderId.AV1, 300)]),
+        "av1-block": (300, [Piece(av1(both), CoderId.AV1, 300, columns=2)]),
+        "av1-photo": (300, [learned[0], Piece(photo, CoderId.AV1, 300, margin=True)]),
+    }
+    for name, (level, pieces) in cases.items():
+        is_first = name == "realism"
         found[name] = container.write(
             width=header.width,
             height=header.height,
-            level=300,
+            level=level,
             model=header.model,
-            tiles=tiles,
-            tile_modes=[(first, 300), (mode, 300)],
+            pieces=pieces,
+            realism=128 if is_first else None,
+            chunks=[(b"next", b"unknown")] if is_first else [],
         )
     return found
 
@@ -84,10 +80,8 @@ def av1(pixels: np.ndarray) -> bytes:
     return stream
 
 
-def webp(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "WEBP", lossless=True)
-    return out.getvalue()
+def lossless(pixels: np.ndarray) -> bytes:
+    return encode_lossless(np.ascontiguousarray(pixels))
 
 
 def payloads() -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from targets import MODEL, prepare
 
 import picocodec
 from picocodec.format import container
+from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import tiles_along
 from picocodec.model.store import load_model
 
@@ -45,7 +46,7 @@ def empty_picture(side: int, model: str, gray: bool, alpha: bool) -> bytes:
         height=side,
         level=500,
         model=load_model(model, 1).identity,
-        tiles=[b""] * tiles_along(side) ** 2,
+        pieces=[Piece(b"", CoderId.LEARNED, 500, margin=True)] * tiles_along(side) ** 2,
         chunks=chunks,
         gray=gray,
     )

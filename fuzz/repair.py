@@ -5,14 +5,16 @@ from __future__ import annotations
 import binascii
 import zlib
 
+from picocodec.errors import CorruptHeader
 from picocodec.format.container import MAX_CHUNKS
+from picocodec.format.pieces import Cover
 from picocodec.format.tiles import tiles_along
 
 MAX_TILES = 1000  # more than any file that is worth repairing
 
 
 def repaired(data: bytes) -> bytes:
-    """The same .pico file with right checksums of its header, tiles and chunks; as it is where
+    """The same .pico file with right checksums of its header, pieces and chunks; as it is where
     the header cannot be followed."""
     out = bytearray(data)
 
@@ -30,22 +32,24 @@ def repaired(data: bytes) -> bytes:
         flags, at = out[5], 6
         width, at = varint(at)
         height, at = varint(at)
-        at += 2
-        at += 1 + out[at] + 5 + (flags >> 1 & 1)
-        tiles = tiles_along(width + 1) * tiles_along(height + 1)
-        if tiles > MAX_TILES:
+        at += 2 + (flags >> 4) + 1 + 5 + (flags >> 1 & 1)
+        across, down = tiles_along(width + 1), tiles_along(height + 1)
+        if across * down > MAX_TILES:
             return data
-        for _ in range(tiles):
-            length, at = varint(at + 3 * (flags & 1))
+        cover = Cover(across, down)
+        while not cover.is_whole:
+            kind = out[at]
+            length, at = varint(at + 1 + 2 * (kind >> 3 & 1))
             pieces.append((at, length))
             at += 4
+            cover.place((kind >> 4 & 3) + 1, (kind >> 6) + 1)
         if flags & 4:
             count, at = varint(at)
             for _ in range(min(count, MAX_CHUNKS)):
                 length, at = varint(at + 4)
                 pieces.append((at, length))
                 at += 4
-    except IndexError:
+    except (IndexError, CorruptHeader):
         return data
     if at + 2 > len(out):
         return data

@@ -22,6 +22,7 @@ from picocodec.decoding.decoder import open_picture
 from picocodec.errors import CorruptTile, PicoError
 from picocodec.format import container
 from picocodec.format.entropy import ESCAPE_BITS, SymbolCoder
+from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.rans import ConstrictionCoder, PythonCoder
 from picocodec.images.metadata import read_metadata
 from picocodec.images.writing import open_writer
@@ -47,25 +48,28 @@ def container_target(data: bytes) -> None:
         try:
             header = container.read_header(form, container.MAX_SIDE**2)
             container.check_size(header, len(form))
-            offsets = [header.tile_offset(i) for i in range(min(len(header.tiles), 100))]
-            tiles = [container.tile_data(header, form, i, at) for i, at in enumerate(offsets)]
+            count = min(len(header.pieces), 100)
+            payloads = [container.payload(header, form, number) for number in range(count)]
             read_metadata(header, form, damage)
             chunks = container.chunk_data(header, form)
         except PicoError:
             continue
-        if len(tiles) == len(header.tiles):
+        known = all(entry.coder in list(CoderId) for entry in header.pieces)
+        if known and count == len(header.pieces):
             again = container.write(
                 width=header.width,
                 height=header.height,
                 level=header.level,
                 model=header.model,
-                tiles=tiles,
+                pieces=[
+                    Piece(payload, e.coder, e.level, e.rows, e.columns, e.margin)
+                    for payload, e in zip(payloads, header.pieces, strict=True)
+                ],
                 chunks=list(chunks.items()),
-                tile_modes=[(t.mode, t.level) for t in header.tiles] if form[5] & 1 else None,
                 gray=header.gray,
                 realism=header.realism,
             )
-            assert again == form or (form[5] & 4 and not chunks), "another file says the same"
+            assert again == form, "another file says the same"
 
 
 def entropy_target(data: bytes) -> None:

@@ -91,10 +91,8 @@ class PicoImageFile(ImageFile.ImageFile):
         try:
             header = container.read_header(self._data, _MAX_PIXELS)
             container.check_size(header, len(self._data))
-            offset = header.size
-            for i, entry in enumerate(header.tiles):
-                container.tile_data(header, self._data, i, offset)
-                offset += entry.length
+            for number in range(len(header.pieces)):
+                container.payload(header, self._data, number)
             metadata = read_metadata(header, self._data)
             if metadata.alpha is not None:
                 read_alpha(header, metadata.alpha)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # More tiles at once than this cost memory and gain nothing: networks then get several threads.
 MAX_WORKERS = 8
 
+Progress = Callable[[int, int], None]  # is told how many tiles are done, and how many there are
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

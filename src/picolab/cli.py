@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from picocodec.errors import PicoError
+from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
+from picolab.training.command import add_parser as add_training
 
 if TYPE_CHECKING:
     from picolab.training.loop import Options
@@ -27,26 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     prepare.add_argument("-o", "--output", type=Path, required=True, help="a tar of masks")
     prepare.set_defaults(run=_prepare)
 
+    add_data(commands)
+
     cut = commands.add_parser("cut", help="training tiles out of photos, at their full size")
     cut.add_argument("photos", nargs="+", type=Path)
     cut.add_argument("-o", "--output", type=Path, required=True, help="folder")
     cut.add_argument("--most", type=int, default=10, help="tiles of each photo (%(default)s)")
     cut.set_defaults(run=_cut)
 
-    train = commands.add_parser("train", help="run or resume a training recipe")
-    train.add_argument("recipe", type=Path)
-    train.add_argument("-o", "--output", type=Path, help="folder of the run (runs/NAME)")
-    train.add_argument(
-        "--max-minutes", type=float, default=float("inf"), help="stop at a checkpoint then"
-    )
-    train.add_argument(
-        "--fit-minutes",
-        type=float,
-        metavar="N",
-        help="make the recipe longer or shorter, at the pace of its first steps, to take so long",
-    )
-    _add_options(train)
-    train.set_defaults(run=_train)
+    add_training(commands)
 
     ablate = commands.add_parser(
         "ablate",
@@ -228,17 +219,6 @@ def _options(args: argparse.Namespace, folder: Path) -> Options:
     )
 
 
-def _train(args: argparse.Namespace) -> int:
-    from picolab.training.loop import run_recipe
-    from picolab.training.recipe import read_recipe
-
-    recipe = read_recipe(args.recipe)
-    options = _options(args, args.output or Path("runs") / recipe.name)
-    options.max_minutes, options.fit_minutes = args.max_minutes, args.fit_minutes
-    run_recipe(recipe, options)
-    return 0
-
-
 def _ablate(args: argparse.Namespace) -> int:
     from picolab.ablation import VARIANTS, Plan, ablate
     from picolab.networks.config import read_config
@@ -329,10 +309,9 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _model_info(args: argparse.Namespace) -> int:
-    from picolab.networks.config import read_config
     from picolab.networks.cost import cost_table
 
-    print(cost_table(read_config(args.config)))
+    print(cost_table(args.config))
     return 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import picocodec
+from picocodec.model.store import MODEL_PATH_VARIABLE
 from picolab.evaluation import peers
 from picolab.evaluation.metrics.pixel import PSNR
 
@@ -63,10 +64,11 @@ def test_codecs_say_what_they_are_and_can_be_sent_to_a_process(name):
     assert peer.extension.startswith(".")
 
 
-def test_other_models_than_the_default_are_peers(photo):
-    peer = codec("picocodec-small.v0")
-    assert picocodec.read_info(peer.encode(photo(80, 70), 50)).model == "small.v0"
-    assert "small.v0" in peer.settings and peer.name == "picocodec-small.v0"
+def test_other_models_than_the_default_are_peers(photo, model_folder, monkeypatch):
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(model_folder.parent))
+    peer = codec("picocodec-tiny.v1")
+    assert picocodec.read_info(peer.encode(photo(80, 70), 50)).model == "tiny.v1"
+    assert "tiny.v1" in peer.settings and peer.name == "picocodec-tiny.v1"
 
 
 def test_png_is_lossless(photo):

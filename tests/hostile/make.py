@@ -2,8 +2,7 @@
 
     python tests/hostile/make.py
 
-What fuzzing finds is added beside them under a name of its own. All name small.v0, which every
-version of picocodec reads.
+What fuzzing finds is added beside them under a name of its own. All name the default model.
 """
 
 from __future__ import annotations
@@ -20,16 +19,27 @@ from PIL import Image
 from picocodec.coders.av1 import encode_av1
 from picocodec.format import container
 from picocodec.format.container import ModelId
-from picocodec.model.store import load_model
+from picocodec.format.pieces import CoderId, Piece
+from picocodec.model.store import DEFAULT_MODEL, load_model
 
 FOLDER = Path(__file__).parent
-MODEL = load_model("small.v0", 1).identity
+MODEL = load_model(DEFAULT_MODEL, 1).identity
+# The first bytes of pieces in the table.
+LEARNED, LOSSLESS, AV1, AV1_PHOTO = 4, 1, 2, 6
+OWN_LEVEL, TWO_ROWS, TWO_COLUMNS = 8, 16, 64
 
 
 def a_file(tile: bytes = b"", side: int = 20, **parts: object) -> bytes:
-    """A picture of one tile, its checksums right."""
-    given = {"width": side, "height": side, "level": 500, "model": MODEL, "tiles": [tile]} | parts
+    """A picture of one tile, learned if nothing else is said, its checksums right."""
+    pieces = [Piece(tile, CoderId.LEARNED, 500, margin=True)]
+    given = {"width": side, "height": side, "level": 500, "model": MODEL, "pieces": pieces} | parts
     return container.write(**given)  # type: ignore[arg-type]
+
+
+def unlearned(coder: CoderId, payload: bytes, columns: int = 1, margin: bool = False) -> bytes:
+    """A picture of one piece, of 20x20 pixels a tile, or 600x20 of two."""
+    piece = Piece(payload, coder, 500, columns=columns, margin=margin)
+    return a_file(width=20 if columns == 1 else 600, pieces=[piece])
 
 
 def header(
@@ -37,8 +47,9 @@ def header(
 ) -> bytes:
     """Any header, its checksum right; `rest` is its tables."""
     sides = b"".join(_varint(side - 1) for side in (width, height))
-    out = container.SIGNATURE + bytes([1, flags]) + sides + struct.pack("<H", level)
-    out += bytes([len(name)]) + name + bytes([0]) + MODEL.check + rest
+    first = flags | len(name) - 1 << 4
+    out = container.SIGNATURE + bytes([container.VERSION, first]) + sides
+    out += struct.pack("<H", level) + name + bytes([MODEL.version]) + MODEL.check + rest
     return out + struct.pack("<H", binascii.crc_hqx(out, 0xFFFF))
 
 
@@ -54,9 +65,10 @@ def entry(length: int, data: bytes = b"") -> bytes:
     return _varint(length) + struct.pack("<I", zlib.crc32(data))
 
 
-def joined(data: bytes, checked: bytes | None = None) -> bytes:
-    """A tile table's entry of mode 4."""
-    return struct.pack("<BH", 4, 500) + entry(len(data), data if checked is None else checked)
+def piece(kind: int = LEARNED, length: int = 0, level: int | None = None) -> bytes:
+    """An entry of the piece table."""
+    own = b"" if level is None else struct.pack("<H", level)
+    return bytes([kind]) + own + entry(length)
 
 
 def png(width: int, height: int, mode: str = "L") -> bytes:
@@ -90,24 +102,6 @@ def webp(width: int = 20, height: int = 20, **options: object) -> bytes:
     return out.getvalue()
 
 
-def lossless(tile: bytes) -> bytes:
-    return a_file(tile, tile_modes=[(1, 500)])
-
-
-def webp_of_version(version: int) -> bytes:
-    plain = bytearray(webp(lossless=True))
-    plain[24] |= version << 5
-    return bytes(plain)
-
-
-def webp_with_a_tail() -> bytes:
-    """A stream of an odd number of bytes, and behind it a byte that is not zero."""
-    data = webp(lossless=True)[20:] + b"\0"
-    assert len(data) % 2
-    size = struct.pack("<I", 12 + len(data) + 1)
-    return b"RIFF" + size + b"WEBPVP8L" + struct.pack("<I", len(data)) + data + b"\1"
-
-
 def stream(width: int = 20, height: int = 20) -> bytes:
     return webp(width, height, lossless=True)[25:]
 
@@ -139,18 +133,18 @@ def with_chunk(kind: bytes, data: bytes) -> bytes:
 def cases() -> dict[str, dict[str, bytes]]:
     bomb = zlib.compress(bytes((1 << 26) + 1), 9)
     noise = np.random.default_rng(0).integers(0, 256, 4000, np.uint8).tobytes()
-    tile = entry(0)
+    tile, chunk = piece(), entry(0)
     return {
         "picture": {  # odd, but allowed
             "empty-tile": a_file(),
             "empty-tile-of-full-size": a_file(side=568),
             "unknown-chunk": with_chunk(b"zzzz", noise),
-            "no-chunks-announced": header(20, 20, flags=4, rest=tile + b"\0"),
         },
         "NotAPicoFile": {"png": png(20, 20), "signature-of-another": b"\x8aPID" + a_file()[4:]},
         "UnsupportedVersion": {
-            "version-2": a_file()[:4] + b"\2" + a_file()[5:],
-            "tile-mode-9": a_file(tile_modes=[(9, 500)]),
+            "version-1": a_file()[:4] + b"\1" + a_file()[5:],
+            "version-3": a_file()[:4] + b"\3" + a_file()[5:],
+            "coder-3": header(20, 20, rest=piece(3)),
             "chunk-that-must-be-understood": with_chunk(b"Zoom", b""),
         },
         "LimitExceeded": {
@@ -158,84 +152,72 @@ def cases() -> dict[str, dict[str, bytes]]:
             "terapixels-in-60-bytes": header(1 << 20, 1 << 20, rest=tile),
         },
         "Truncated": {
-            "tile-table-cut": header(16_384, 16_384, rest=tile * 500),
-            "tile-missing": header(20, 20, rest=entry(1 << 24)),
+            "piece-table-cut": header(16_384, 16_384, rest=tile * 500),
+            "payload-missing": header(20, 20, rest=piece(length=1 << 24)),
             "chunk-missing": header(20, 20, flags=4, rest=tile + b"\1exif" + entry(1 << 26)),
             "signature-only": container.SIGNATURE,
         },
         "CorruptHeader": {
-            "tile-over-limit": header(20, 20, rest=entry((1 << 24) + 1)),
+            "piece-over-limit": header(20, 20, rest=piece(length=(1 << 24) + 1)),
             "chunk-over-limit": header(
                 20, 20, flags=4, rest=tile + b"\1exif" + entry((1 << 26) + 1)
             ),
-            "chunk-type-no-letters": header(20, 20, flags=4, rest=tile + b"\1\0\0\0\0" + tile),
-            "65-chunks": header(20, 20, flags=4, rest=tile + b"\x41" + (b"zzzz" + tile) * 65),
+            "chunk-type-no-letters": header(20, 20, flags=4, rest=tile + b"\1\0\0\0\0" + chunk),
+            "65-chunks": header(20, 20, flags=4, rest=tile + b"\x41" + (b"zzzz" + chunk) * 65),
+            "no-chunks-announced": header(20, 20, flags=4, rest=tile + b"\0"),
             "side-over-limit": header((1 << 20) + 1, 1, rest=tile),
-            "number-not-in-shortest-form": header(20, 20, rest=_varint(0, 2) + tile[1:]),
-            "number-of-six-bytes": header(20, 20, rest=b"\x80" * 5 + b"\1" + tile[1:]),
+            "number-not-in-shortest-form": header(
+                20, 20, rest=bytes([LEARNED]) + _varint(0, 2) + bytes(4)
+            ),
+            "number-of-six-bytes": header(
+                20, 20, rest=bytes([LEARNED]) + b"\x80" * 5 + b"\1" + bytes(4)
+            ),
             "level-above-1000": header(20, 20, level=1001, rest=tile),
-            "unknown-flag": header(20, 20, flags=32, rest=tile),
+            "level-of-a-piece-above-1000": header(
+                20, 20, rest=piece(LEARNED | OWN_LEVEL, level=1001)
+            ),
+            "level-said-twice": header(20, 20, rest=piece(LEARNED | OWN_LEVEL, level=500)),
+            "learned-without-margin": header(20, 20, rest=piece(0)),
+            "learned-of-two-tiles": header(600, 20, rest=piece(LEARNED | TWO_COLUMNS)),
+            "lossless-with-a-margin": header(20, 20, rest=piece(LOSSLESS | 4)),
+            "av1-photo-of-two-tiles": header(600, 20, rest=piece(AV1_PHOTO | TWO_COLUMNS)),
+            "piece-beyond-the-right": header(600, 20, rest=tile + piece(AV1 | TWO_COLUMNS)),
+            "piece-beyond-the-bottom": header(20, 600, rest=tile + piece(AV1 | TWO_ROWS)),
+            "piece-over-another": header(
+                600, 600, rest=tile + piece(AV1 | TWO_ROWS) + piece(LOSSLESS | TWO_COLUMNS)
+            ),
+            "unknown-flag": header(20, 20, flags=8, rest=tile),
             "path-as-model": header(20, 20, name=b"../../small", rest=tile),
             "bytes-after-the-end": a_file() + b"x",
         },
         "UnknownModel": {
             "not-installed": a_file(model=ModelId("unheard-of", 7, b"1234")),
-            "other-weights": a_file(model=ModelId("small", 0, b"1234")),
+            "other-weights": a_file(model=ModelId("small", MODEL.version, b"1234")),
         },
         "CorruptTile": {
             "all-ones": a_file(b"\xff" * 4000),
             "noise": a_file(noise),
             "empty-last-word": a_file(b"\1\0\0\0\0\0\0\0"),
             "odd-length": a_file(b"abc"),
-            "lossless-of-another-size": lossless(webp(21, 20, lossless=True)),
-            "lossless-cut": lossless(webp(lossless=True)[:-4]),
-            "lossless-in-name-only": lossless(webp()),
-            "lossless-with-a-profile": lossless(webp(lossless=True, icc_profile=bytes(1 << 16))),
-            "block-without-its-first-tile": a_file(
-                width=600, tiles=[noise, b""], tile_modes=[(0, 500), (2, 500)]
+            "lossless-empty": unlearned(CoderId.LOSSLESS, b""),
+            "lossless-of-noise": unlearned(CoderId.LOSSLESS, noise),
+            "lossless-in-a-file": unlearned(CoderId.LOSSLESS, webp(lossless=True)),
+            "lossless-cut": unlearned(CoderId.LOSSLESS, stream(300, 20)[:12]),
+            "lossless-block-cut": unlearned(
+                CoderId.LOSSLESS, stream(600)[: len(stream(600)) // 2], columns=2
             ),
-            "block-of-another-size": a_file(
-                width=600, tiles=[webp(600, 21, lossless=True), b""], tile_modes=[(2, 500)] * 2
+            "av1-empty": unlearned(CoderId.AV1, b""),
+            "av1-of-noise": unlearned(CoderId.AV1, noise),
+            "av1-of-another-size": unlearned(CoderId.AV1, screen(21, 20)),
+            "av1-of-four-gigapixels": unlearned(CoderId.AV1, screen_of_size(16)),
+            "av1-cut": unlearned(CoderId.AV1, screen()[:-3]),
+            "av1-with-a-tail": unlearned(CoderId.AV1, screen() + b"\x12\0"),
+            "av1-twice": unlearned(CoderId.AV1, screen() * 2),
+            "av1-frame-of-noise": unlearned(
+                CoderId.AV1, screen()[: 2 + screen()[1]] + unit(0x32, noise)
             ),
-            "block-of-two-modes": a_file(
-                width=600,
-                tiles=[webp(600, 20, lossless=True), b""],
-                tile_modes=[(2, 500), (4, 500)],
-            ),
-            "block-with-a-learned-tile": a_file(
-                width=600, tiles=[stream(600), b""], tile_modes=[(4, 500), (0, 500)]
-            ),
-            "block-with-data-of-another-tile": a_file(
-                width=600, tiles=[stream(600), noise], tile_modes=[(4, 500)] * 2
-            ),
-            "block-with-a-checksum-of-nothing": header(
-                600, 20, flags=1, rest=joined(stream(600)) + joined(b"", noise)
-            )
-            + stream(600),
-            "lossless-of-version-1": lossless(webp_of_version(1)),
-            "lossless-with-a-tail": lossless(webp_with_a_tail()),
-            "stream-empty": a_file(b"", tile_modes=[(3, 500)]),
-            "stream-of-noise": a_file(noise, tile_modes=[(3, 500)]),
-            "stream-in-a-file": a_file(webp(lossless=True), tile_modes=[(3, 500)]),
-            "block-stream-cut": a_file(
-                width=600,
-                tiles=[stream(600)[: len(stream(600)) // 2], b""],
-                tile_modes=[(4, 500)] * 2,
-            ),
-            "av1-empty": a_file(b"", tile_modes=[(5, 500)]),
-            "av1-of-noise": a_file(noise, tile_modes=[(5, 500)]),
-            "av1-of-another-size": a_file(screen(21, 20), tile_modes=[(5, 500)]),
-            "av1-of-four-gigapixels": a_file(screen_of_size(16), tile_modes=[(5, 500)]),
-            "av1-cut": a_file(screen()[:-3], tile_modes=[(5, 500)]),
-            "av1-with-a-tail": a_file(screen() + b"\x12\0", tile_modes=[(5, 500)]),
-            "av1-twice": a_file(screen() * 2, tile_modes=[(5, 500)]),
-            "av1-frame-of-noise": a_file(
-                screen()[: 2 + screen()[1]] + unit(0x32, noise), tile_modes=[(5, 500)]
-            ),
-            "av1-block-of-another-size": a_file(
-                width=600, tiles=[screen(504, 20), b""], tile_modes=[(6, 500)] * 2
-            ),
-            "av1-photo-without-margin": a_file(screen(), tile_modes=[(7, 500)]),
+            "av1-block-of-another-size": unlearned(CoderId.AV1, screen(504, 20), columns=2),
+            "av1-photo-without-margin": unlearned(CoderId.AV1, screen(), margin=True),
             "words-left-over": a_file(noise + b"\xff\xff\xff\xff" * 1000),
         },
         "CorruptChunk": {

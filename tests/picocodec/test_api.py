@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from written import learned
 
 import picocodec
 from picocodec import errors
@@ -106,7 +107,7 @@ def test_metadata_is_kept_replaced_and_left_out():
 def test_read_info(data):
     info = picocodec.read_info(data)
     assert (info.width, info.height, info.mode, info.tiles) == (30, 20, "RGB", 1)
-    assert (info.quality, info.level, info.format_version) == (40, 400, 1)
+    assert (info.quality, info.level, info.format_version) == (40, 400, 2)
     assert (info.bytes, info.bpp) == (len(data), len(data) * 8 / 600)
     assert (info.has_icc, info.has_exif, info.has_xmp, info.has_alpha) == (False,) * 4
     assert info.realism is None
@@ -117,9 +118,9 @@ def test_read_info(data):
 
 def test_read_info_needs_neither_the_model_nor_a_small_picture():
     model = container.ModelId("unheard-of", 7, b"\1\2\3\4")
-    tiles = [b""] * 41 * 41
+    pieces = [learned(b"", 5)] * 41 * 41
     data = container.write(
-        width=20500, height=20500, level=5, model=model, tiles=tiles, realism=255
+        width=20500, height=20500, level=5, model=model, pieces=pieces, realism=255
     )
     info = picocodec.read_info(data)
     assert (info.model, info.model_sha256, info.realism) == ("unheard-of.v7", "01020304", 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import io
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tiny import photo
+from written import learned, payloads
 
 from picocodec.coders import av1
 from picocodec.coders.learned import LearnedCoder, decode_symbols
@@ -115,7 +117,8 @@ def with_chunk(kind: bytes, content: bytes, size: int = 8) -> bytes:
     """A file with a chunk of any content, its checksum right."""
     model = load_model("tiny.v1").identity
     side = dict(width=size, height=size)
-    return container.write(**side, level=500, model=model, tiles=[b""], chunks=[(kind, content)])
+    parts = dict(level=500, model=model, pieces=[learned(b"")])
+    return container.write(**side, **parts, chunks=[(kind, content)])
 
 
 @pytest.mark.parametrize("kind", [b"iccp", b"exif", b"xmp "])
@@ -193,15 +196,14 @@ def test_every_truncation_is_told() -> None:
             decode_picture(data[:length])
 
 
-def forged(payload: bytes, mode: int = 0) -> bytes:
+def forged(payload: bytes) -> bytes:
     """A file whose checksums are right and whose one tile holds `payload`."""
     return container.write(
         width=64,
         height=64,
         level=500,
         model=load_model("tiny.v1").identity,
-        tiles=[payload],
-        tile_modes=[(mode, 500)],
+        pieces=[learned(payload)],
     )
 
 
@@ -223,9 +225,15 @@ def test_forged_noise_never_crashes() -> None:
             assert picture.rgb.shape == (64, 64, 3)
 
 
-def test_unknown_tile_modes_are_named() -> None:
-    with pytest.raises(UnsupportedVersion, match="tile 0 has coding mode 9"):
-        decode_picture(forged(b"", mode=9))
+def test_unknown_coders_are_named() -> None:
+    data = bytearray(forged(b""))
+    size = container.read_header(bytes(data)).size
+    at = size - 2 - 6
+    assert data[at] == 4  # learned, with its margin
+    data[at] = 3
+    data[size - 2 : size] = binascii.crc_hqx(data[: size - 2], 0xFFFF).to_bytes(2, "little")
+    with pytest.raises(UnsupportedVersion, match="tile 0 has a coder that is unknown"):
+        decode_picture(bytes(data))
 
 
 def test_an_alpha_chunk_of_another_size_is_refused() -> None:
@@ -237,7 +245,7 @@ def test_an_alpha_chunk_of_another_size_is_refused() -> None:
         height=64,
         level=500,
         model=load_model("tiny.v1").identity,
-        tiles=[b""],
+        pieces=[learned(b"")],
         chunks=[(b"alph", png)],
     )
     with pytest.raises(CorruptChunk, match="alpha"):
@@ -258,7 +266,7 @@ def test_other_weights_of_the_same_name_are_refused() -> None:
         height=8,
         level=header.level,
         model=container.ModelId("tiny", 1, b"\0\0\0\0"),
-        tiles=[data[header.size :]],
+        pieces=[learned(data[header.size :])],
     )
     assert changed[at : at + 4] == b"\0\0\0\0"
     with pytest.raises(UnknownModel, match="other weights"):
@@ -281,7 +289,10 @@ def test_an_altered_model_file_is_refused(
 
 def test_a_models_identity_is_the_hash_of_its_files(model: Model, model_folder: Path) -> None:
     hashes = [hashlib.sha256((model_folder / n).read_bytes()).hexdigest() for n in FILES]
-    assert model.identity.check == hashlib.sha256("".join(hashes).encode()).digest()[:4]
+    assert (
+        model.identity.check
+        == hashlib.sha256("".join([*hashes, str(model.skip_below)]).encode()).digest()[:4]
+    )
 
 
 def test_no_float_lies_on_the_way_to_the_symbols(model: Model) -> None:
@@ -341,7 +352,7 @@ def test_smooth_tiles_get_a_higher_level_and_busy_ones_a_lower(
     header = container.read_header(encode(Picture(rgb), 400))
     halves = rgb[:, :TILE], rgb[:, TILE:]
     offsets = level_offsets([look_at(half) for half in halves])
-    assert [tile.level - 400 for tile in header.tiles] == offsets
+    assert [piece.level - 400 for piece in header.pieces] == offsets
     assert offsets[0] > 0 > offsets[1]
     assert header.level == 400
 
@@ -349,22 +360,19 @@ def test_smooth_tiles_get_a_higher_level_and_busy_ones_a_lower(
 @pytest.mark.parametrize("level", [0, 1000])
 def test_levels_of_tiles_stay_levels(level: int) -> None:
     header = container.read_header(encode(Picture(half_smooth()), level))
-    levels = [tile.level for tile in header.tiles]
+    levels = [piece.level for piece in header.pieces]
     assert level in levels and all(0 <= own <= 1000 for own in levels)
 
 
-def test_tiles_at_the_level_of_the_picture_need_no_table_of_levels() -> None:
+def test_tiles_at_the_level_of_the_picture_say_none() -> None:
     noise = half_smooth()[:, TILE:]
     data = encode(Picture(np.concatenate([noise, noise], 1)), 400)
     header = container.read_header(data)
-    first = header.size + header.tiles[0].length
-    parts = [data[header.size : first], data[first:]]
     plain = container.write(
         width=header.width,
         height=header.height,
         level=400,
         model=header.model,
-        tiles=parts,
-        faded=True,
+        pieces=[learned(payload, 400) for payload in payloads(data)],
     )
-    assert data == plain
+    assert data == plain and header.size == 4 + 2 + 2 + 1 + 2 + 4 + 5 + 2 * 7 + 2

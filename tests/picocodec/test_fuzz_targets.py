@@ -43,10 +43,10 @@ def test_checksums_are_repaired() -> None:
             broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
             with pytest.raises(PicoError):
                 whole = container.read_header(broken)
-                container.tile_data(whole, broken, 0, whole.size)
+                container.payload(whole, broken, 0)
                 container.chunk_data(whole, broken)
             mended = container.read_header(repaired(broken))
-            container.tile_data(mended, repaired(broken), 0, mended.size)
+            container.payload(mended, repaired(broken), 0)
             container.chunk_data(mended, repaired(broken))
         for length in range(header.size):
             assert repaired(data[:length]) == data[:length]

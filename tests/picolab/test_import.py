@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TINY, photo, tiny_codec
 
-from picocodec.model.store import load_model
+from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab import export
 from picolab.cli import main
 from picolab.networks.codec import Codec
@@ -90,10 +90,10 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
         read_released(folder, Codec(replace(TINY, name="plain", overlap=0)))
 
 
-def test_the_first_models_can_be_taken_up_too() -> None:
-    """They were folded in another way: small-preview.v2 beside its own decoder."""
-    model = load_model("small-preview.v2", 1)
-    codec = Codec(replace(read_config("configs/small.toml"), lambda_min=24.0))
+def test_the_released_model_can_be_taken_up() -> None:
+    """The default model's graphs beside what becomes of them."""
+    model = load_model(DEFAULT_MODEL, 1)
+    codec = Codec(read_config("configs/small.toml"))
     assert read_released(model.folder, codec)["slopes"] == codec.slopes
     z = np.random.default_rng(1).integers(-2, 3, (64, 2, 2)).astype(np.int32)
     symbols = np.random.default_rng(0).integers(-2, 3, (192, 8, 8)).astype(np.int32)

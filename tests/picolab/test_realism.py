@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny import photo
+from written import learned
 
 import picocodec
 from picocodec.cli.decode import picodec
@@ -32,8 +33,9 @@ def test_realism_changes_the_picture_and_not_the_file(data: bytes) -> None:
 def test_the_file_may_recommend_one(data: bytes) -> None:
     header = container.read_header(data)
     parts: dict[str, Any] = {k: getattr(header, k) for k in ("width", "height", "level", "model")}
-    modes = [(tile.mode, tile.level) for tile in header.tiles]
-    again = container.write(**parts, tiles=[data[header.size :]], tile_modes=modes, realism=255)
+    [piece] = header.pieces
+    pieces = [learned(data[header.size :], piece.level)]
+    again = container.write(**parts, pieces=pieces, realism=255)
     assert picocodec.read_info(again).realism == 1
     np.testing.assert_array_equal(picocodec.decode(again), picocodec.decode(data, realism=1))
 

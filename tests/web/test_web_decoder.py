@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import io
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import chromium
@@ -16,13 +18,15 @@ from cases import all_cases
 from PIL import Image
 from symbols import digests
 from tiny import drawing, photo
+from written import learned, unlearned
 
 import picocodec
 from picocodec.coders.av1 import decode_av1, encode_av1, is_available
-from picocodec.coders.lossless import decode_lossless, stream_of
+from picocodec.coders.lossless import decode_lossless, encode_lossless
 from picocodec.errors import PicoError
 from picocodec.format import container
-from picocodec.format.tiles import MARGIN, TILE, Tile, block, block_of, layout, tiles_along
+from picocodec.format.pieces import CoderId, Piece
+from picocodec.format.tiles import MARGIN, TILE, Tile, area_of, tiles_along
 from picocodec.model.store import DEFAULT_MODEL, load_model, load_model_for, model_folders
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +36,8 @@ GOLDEN = sorted((ROOT / "tests" / "golden").glob("*/*.pico"))
 HOSTILE = sorted((ROOT / "tests" / "hostile").glob("*/*.pico"))
 HOSTILE = [path for path in HOSTILE if path.parent.name != "CorruptChunk"]
 # Those of them that only who decodes WebP or AV1 finds wrong.
-UNSOUND = {"stream-empty", "stream-of-noise", "stream-in-a-file", "block-stream-cut"}
-UNSOUND |= {"av1-frame-of-noise"}
+UNSOUND = {"lossless-empty", "lossless-of-noise", "lossless-in-a-file", "lossless-cut"}
+UNSOUND |= {"lossless-block-cut", "av1-frame-of-noise"}
 
 needs_av1 = pytest.mark.skipif(not is_available(), reason="Pillow was built without AVIF")
 
@@ -56,7 +60,7 @@ def built() -> Path:
 
 
 def theirs(built: Path, paths: list[Path], model: Path) -> dict[str, list[str]]:
-    """For each file what is printed of its tiles, or the kind of its error."""
+    """For each file what is printed of its pieces, or the kind of its error."""
     command = ["node", str(built), *map(str, paths), str(model)]
     run = subprocess.run(command, capture_output=True, text=True)
     found: dict[str, list[str]] = {path.name: [] for path in paths}
@@ -104,7 +108,7 @@ def test_conformance_files_have_their_symbols(built: Path, tmp_path: Path, name:
 
 
 def test_hostile_files_give_their_errors(built: Path) -> None:
-    found = theirs(built, HOSTILE, model_folders()["small.v0"])
+    found = theirs(built, HOSTILE, model_folders()[DEFAULT_MODEL])
     for path in HOSTILE:
         if path.parent.name == "picture" or path.stem in UNSOUND:
             assert found[path.name] == ours(path.read_bytes())
@@ -113,61 +117,52 @@ def test_hostile_files_give_their_errors(built: Path) -> None:
             assert found[path.name] == [path.parent.name], path
 
 
-@pytest.mark.parametrize("mode", [2, 4, pytest.param(6, marks=needs_av1)])
-def test_blocks_that_are_cut_off_at_the_edges(built: Path, tmp_path: Path, mode: int) -> None:
-    """Five by five tiles: blocks of 16, 4, 4 and one."""
+@pytest.mark.parametrize("kind", ["lossless", pytest.param("AV1", marks=needs_av1)])
+def test_pieces_of_any_sides(built: Path, tmp_path: Path, kind: str) -> None:
+    """Five by five tiles: pieces of 16, 4 and 3 tiles, and two alone."""
     side = 4 * TILE + 100
-    model = load_model(DEFAULT_MODEL, threads=1)
-    tiles, modes = [b""] * 25, [(mode, 500)] * 25
-    for row in (0, 4):
-        for column in (0, 4):
-            area = block(side, side, row, column)
-            pixels = np.full((area.height, area.width, 3), 9 * row + column, np.uint8)
-            if mode == 6:
-                tiles[5 * row + column] = av1(pixels)
-            else:
-                file = webp(pixels)
-                tiles[5 * row + column] = file if mode == 2 else stream_of(file, area)
-    data = container.write(
-        width=side, height=side, level=500, model=model.identity, tiles=tiles, tile_modes=modes
-    )
-    found = theirs(built, write(tmp_path, {"blocks": data}), model_folders()[DEFAULT_MODEL])
-    assert found == {"blocks": ours(data)}
-    assert sorted(map(found["blocks"].count, set(found["blocks"]))) == [1, 4, 4, 16]
+    pieces = []
+    for first, rows, columns in ((0, 4, 4), (4, 4, 1), (20, 1, 3), (23, 1, 1), (24, 1, 1)):
+        area = area_of(side, side, first, rows, columns)
+        pixels = np.full((area.height, area.width, 3), 9 * first, np.uint8)
+        payload = av1(pixels) if kind == "AV1" else encode_lossless(pixels)
+        pieces.append(replace(unlearned(kind, payload), rows=rows, columns=columns))
+    data = a_file(*pieces, width=side, height=side)
+    found = theirs(built, write(tmp_path, {"pieces": data}), model_folders()[DEFAULT_MODEL])
+    assert found == {"pieces": ours(data)}
+    assert len(found["pieces"]) == 5
 
 
-@pytest.mark.parametrize("colour", [0, 2], ids=["even", "odd"])  # bytes of the stream
-def test_every_bit_of_a_webp_files_head_matters_alike(
-    built: Path, tmp_path: Path, colour: int
-) -> None:
+def a_file(*pieces: Piece, width: int = 50, height: int = 40, level: int = 500) -> bytes:
     model = load_model(DEFAULT_MODEL, threads=1).identity
-    good = webp(np.full((40, 50, 3), colour, np.uint8))
+    return container.write(width=width, height=height, level=level, model=model, pieces=pieces)
+
+
+def test_every_first_byte_of_a_piece_is_taken_or_refused_alike(built: Path, tmp_path: Path) -> None:
+    plain = a_file(*[unlearned("lossless", b"")] * 25, width=2116, height=2116)
+    start = container.read_header(plain).size - 2 - 25 * 6
     files = {}
-    for bit in range(8 * 25):
-        file = bytearray(good)
-        file[bit // 8] ^= 1 << bit % 8
-        files[f"bit{bit}"] = bytes(file)
-    files |= {"good": good, "cut": good[:24], "longer": good + b"\0\0", "end": good[:-1] + b"\1"}
-    files = {
-        name: container.write(
-            width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(1, 0)]
-        )
-        for name, data in files.items()
-    }
+    for kind in range(256):
+        changed = bytearray(plain)
+        changed[start] = kind
+        if kind >> 3 & 1:
+            changed[start + 1 : start + 1] = (400).to_bytes(2, "little")
+        tiles = ((kind >> 4 & 3) + 1) * ((kind >> 6) + 1)
+        del changed[len(changed) - 2 - 6 * (tiles - 1) :]  # of the pieces that it takes in
+        changed += binascii.crc_hqx(changed, 0xFFFF).to_bytes(2, "little")
+        files[f"kind{kind}"] = bytes(changed)
     found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
     assert found == {name: ours(data) for name, data in files.items()}
-    # Of the head, nobody listens to the bit that says whether there is alpha.
-    assert {name for name in files if found[name] == found["good"]} == {"good", "bit196"}
+    assert sum(lines == ["CorruptHeader"] for lines in found.values()) > 100
 
 
 @needs_av1
-@pytest.mark.parametrize("mode", [5, 6, 7])
+@pytest.mark.parametrize("kind", ["AV1", "AV1 photo"])
 def test_every_bit_of_an_av1_streams_head_matters_alike(
-    built: Path, tmp_path: Path, mode: int
+    built: Path, tmp_path: Path, kind: str
 ) -> None:
     """Flips make, among others, another profile, another size, 10 bits and film grain."""
-    model = load_model(DEFAULT_MODEL, threads=1).identity
-    margin = 2 * MARGIN if mode == 7 else 0
+    margin = 2 * MARGIN if kind == "AV1 photo" else 0
     good = av1(drawing(40 + margin, 50 + margin))
     sequence, frame = good[: 2 + good[1]], good[2 + good[1] :]
     assert sequence[0] == 0x0A and frame[0] == 0x32
@@ -196,12 +191,7 @@ def test_every_bit_of_an_av1_streams_head_matters_alike(
         "larger": av1(drawing(41 + margin, 50 + margin)),
         "turned": av1(drawing(50 + margin, 40 + margin)),
     }
-    files = {
-        name: container.write(
-            width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(mode, 0)]
-        )
-        for name, data in files.items()
-    }
+    files = {name: a_file(unlearned(kind, data)) for name, data in files.items()}
     found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
     assert found == {name: ours(data) for name, data in files.items()}
     assert all(len(found[name][0]) == 64 for name in ("good", "padded-header", "size-of-4-bytes"))
@@ -217,19 +207,19 @@ def test_every_bit_of_an_av1_streams_head_matters_alike(
 REFUSALS = """
 import { readFileSync } from "node:fs";
 const [library, ...files] = process.argv.slice(1);
-const { av1Image, decodeTile, losslessImage, readHeader } = await import(library);
+const { av1Image, decodeSymbols, losslessImage, readHeader } = await import(library);
 for (const path of files) {
   const file = readFileSync(path);
   const header = readHeader(file);
   const model = { name: header.model, check: header.check };
-  for (const read of [losslessImage, av1Image, (...of) => decodeTile(model, ...of)]) {
+  for (const read of [losslessImage, av1Image, (...of) => decodeSymbols(model, ...of)]) {
     try { read(file, header, 0); } catch (error) { console.log(`${error.name}: ${error.message}`); }
   }
 }
 """
 
 
-def test_tiles_of_another_kind_are_mistakes_of_the_caller(built: Path) -> None:
+def test_pieces_of_another_coder_are_mistakes_of_the_caller(built: Path) -> None:
     folder = ROOT / "tests" / "golden" / DEFAULT_MODEL
     files = [
         folder / f"{name}.pico" for name in ("lossless-tile", "av1-tile", "av1-block", "av1-photo")
@@ -237,34 +227,33 @@ def test_tiles_of_another_kind_are_mistakes_of_the_caller(built: Path) -> None:
     command = ["node", "--input-type=module", "-e", REFUSALS, str(built.with_name("index.js"))]
     run = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
-        "RangeError: tile 0 has mode 3, which is not AV1",
-        "RangeError: tile 0 has mode 3, which has no symbols",
-        "RangeError: tile 0 has mode 5, which is not lossless",
-        "RangeError: tile 0 has mode 5, which has no symbols",
-        "RangeError: tile 0 has mode 6, which is not lossless",
-        "RangeError: tile 0 has mode 6, which has no symbols",
-        "RangeError: tile 0 has mode 7, which is not lossless",
-        "RangeError: tile 0 has mode 7, which has no symbols",
+        "RangeError: piece 0 has coder 1, which is not AV1",
+        "RangeError: piece 0 has coder 1, which has no symbols",
+        *[
+            "RangeError: piece 0 has coder 2, which is not lossless",
+            "RangeError: piece 0 has coder 2, which has no symbols",
+        ]
+        * 3,
     ]
 
 
 SCRIPT = """
 import {
-  av1Image, av1Pixels, isAv1, losslessImage, losslessPixels, Mode, readHeader, sha256,
+  av1Image, av1Pixels, Coder, losslessImage, losslessPixels, readHeader, sha256,
 } from "/dist/index.js";
 const lines = [];
 try {
   for (let n = 0; n < COUNT; n++) {
     const file = new Uint8Array(await (await fetch(`/file/${n}`)).arrayBuffer());
     const header = readHeader(file);
-    for (let i = 0; i < header.tiles.length; i++) {
-      const { mode } = header.tiles[i];
-      if (mode === Mode.Learned) continue;
-      const image = (isAv1(mode) ? av1Image : losslessImage)(file, header, i);
-      if (image.tiles[0] !== i) continue;
+    for (let i = 0; i < header.pieces.length; i++) {
+      const { coder } = header.pieces[i];
+      if (coder === Coder.Learned) continue;
+      const isAv1 = coder === Coder.Av1;
+      const image = (isAv1 ? av1Image : losslessImage)(file, header, i);
       try {
         const { top, left, height, width } = image.area;
-        const pixels = await (isAv1(mode) ? av1Pixels : losslessPixels)(image);
+        const pixels = await (isAv1 ? av1Pixels : losslessPixels)(image);
         const digest = await sha256(new Uint8Array(pixels.data));
         lines.push([n, top, left, height, width, digest].join(" "));
       } catch (error) { lines.push(`${n} ${error.kind}`); }
@@ -289,25 +278,21 @@ def to_be_shown(n: int, data: bytes, pixels: np.ndarray) -> list[str]:
     """What it should say of file `n` of these pixels, `[h, w, 3]`."""
     header = container.read_header(data)
     lines = []
-    for i, area in enumerate(layout(header.width, header.height)):
-        mode = header.tiles[i].mode
-        if mode in container.JOINED and block_of(i, header.columns) != i:
+    for number, piece in enumerate(header.pieces):
+        if piece.coder == CoderId.LEARNED:
             continue
-        if mode in container.JOINED:
-            area = block(header.width, header.height, *divmod(i, header.columns))
-        if mode == container.MODE_LEARNED:
-            continue
-        seen = pixels[area.within(Tile(0, 0, header.height, header.width))]
-        if mode == container.MODE_AV1_PHOTO:
-            area = area.grown(MARGIN)
-            seen = decode_av1(container.tile_data(header, data, i, header.tile_offset(i)), area)
+        area = piece.area(header.width, header.height)
+        if piece.margin:
+            seen = decode_av1(container.payload(header, data, number), area)
+        else:
+            seen = pixels[area.within(Tile(0, 0, header.height, header.width))]
         place = f"{n} {area.top} {area.left} {area.height} {area.width}"
         lines.append(f"{place} {sha256(opaque(seen))}")
     return lines
 
 
 def test_a_browser_shows_the_pixels_of_tiles_without_a_model(built: Path, tmp_path: Path) -> None:
-    paths = [path for path in GOLDEN if path.name.startswith(("lossless", "webp", "av1"))]
+    paths = [path for path in GOLDEN if path.name.startswith(("lossless", "av1"))]
     expected = []
     for n, path in enumerate(paths):
         pixels = np.array(Image.open(path.with_suffix(".png")).convert("RGB"))
@@ -320,24 +305,16 @@ def test_a_browser_shows_the_pixels_of_tiles_without_a_model(built: Path, tmp_pa
     # Colours that nobody is to see are colours yet: alpha is ignored, in the header and behind it.
     rng = np.random.default_rng(0)
     transparent = rng.integers(0, 256, (40, 50, 4), np.uint8)
-    file = webp(transparent)
-    stream = stream_of(file, Tile(0, 0, 40, 50))
+    stream = webp(transparent)[25:]
     assert np.array_equal(decode_lossless(stream, Tile(0, 0, 40, 50)), transparent[:, :, :3])
-    model = load_model(DEFAULT_MODEL, threads=1).identity
-    for mode, data in ((container.MODE_WEBP, file), (container.MODE_LOSSLESS, stream)):
-        expected.append(f"{len(paths)} 0 0 40 50 {sha256(opaque(transparent[:, :, :3]))}")
-        paths.append(tmp_path / f"{mode}.pico")
-        paths[-1].write_bytes(
-            container.write(
-                width=50, height=40, level=0, model=model, tiles=[data], tile_modes=[(mode, 0)]
-            )
-        )
+    expected.append(f"{len(paths)} 0 0 40 50 {sha256(opaque(transparent[:, :, :3]))}")
+    paths.append(tmp_path / "transparent.pico")
+    paths[-1].write_bytes(a_file(unlearned("lossless", stream)))
     assert shown(paths, built) == expected
 
 
 @needs_av1
 def test_a_browser_shows_the_very_pixels_of_av1(built: Path, tmp_path: Path) -> None:
-    model = load_model(DEFAULT_MODEL, threads=1).identity
     noise = np.random.default_rng(0).integers(0, 256, (77, 33, 3), np.uint8)
     streams = {
         "photo-low": photo(150, 201),
@@ -352,15 +329,9 @@ def test_a_browser_shows_the_very_pixels_of_av1(built: Path, tmp_path: Path) -> 
     for name, pixels in streams.items():
         height, width = pixels.shape[:2]
         stream = av1(pixels, 40 if name.endswith("low") else 90)
-        count = tiles_along(height) * tiles_along(width)
-        data = container.write(
-            width=width,
-            height=height,
-            level=500,
-            model=model,
-            tiles=[stream] + [b""] * (count - 1),
-            tile_modes=[(6 if name.startswith("block") else 5, 500)] * count,
-        )
+        sides = {"rows": tiles_along(height), "columns": tiles_along(width)}
+        piece = replace(unlearned("AV1", stream), **sides)
+        data = a_file(piece, width=width, height=height)
         decoded = picocodec.decode(data, threads=1)
         assert np.array_equal(decoded, decode_av1(stream, Tile(0, 0, height, width)))
         expected += to_be_shown(len(paths), data, decoded)
@@ -421,14 +392,11 @@ def test_damage_is_found_and_named_alike(built: Path, tmp_path: Path, golden: st
 def test_data_no_encoder_wrote_is_read_or_refused_alike(built: Path, tmp_path: Path) -> None:
     """Noise under right checksums: what it decodes to, if to anything, is defined too."""
     rng = random.Random(1)
-    model = load_model(DEFAULT_MODEL, threads=1)
     files = {}
     for n in range(40):
         noise = rng.randbytes(rng.choice([0, 3, 4, 8, 12, 40, 400]))
-        files[f"noise{n}"] = container.write(
-            width=50, height=40, level=rng.choice([0, 500, 1000]), model=model.identity,
-            tiles=[noise],
-        )  # fmt: skip
+        level = rng.choice([0, 500, 1000])
+        files[f"noise{n}"] = a_file(learned(noise, level), level=level)
     found = theirs(built, write(tmp_path, files), model_folders()[DEFAULT_MODEL])
     assert found == {name: ours(data) for name, data in files.items()}
     assert {"CorruptTile"} < {kinds[0] for kinds in found.values()}

@@ -107,7 +107,7 @@ def encode_av1(
 
 
 def decode_av1(stream: bytes, tile: Tile) -> Bytes:
-    """Bytes `[h, w, 3]` of a tile or block from its stream; raises `CorruptTile` for one that is
+    """Pixels `[h, w, 3]` of an area from its stream; raises `CorruptTile` for one that is
     none or not of that size, `UnsupportedVersion` where Pillow has no AVIF. Its decoder takes a
     thread for each core."""
     level = check_stream(stream, tile)

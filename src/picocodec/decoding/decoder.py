@@ -3,7 +3,7 @@ a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, islice
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from picocodec.coders.learned import LearnedCoder
 from picocodec.decoding.concealment import conceal
-from picocodec.decoding.pieces import DecodedTile, TileDecoder, read_payloads
+from picocodec.decoding.pieces import DecodedTile, SharedPiece, TileDecoder, read_pieces
 from picocodec.decoding.reduction import reduced
 from picocodec.decoding.seams import Fader
 from picocodec.errors import PicoError, tolerate
 from picocodec.format import container, tiles
 from picocodec.format.container import Header
+from picocodec.format.pieces import CoderId
 from picocodec.format.tiles import Tile
 from picocodec.images.metadata import Metadata, read_alpha, read_metadata
 from picocodec.images.picture import Picture, from_array
 from picocodec.model.store import load_model_for
-from picocodec.pipeline import in_order, share
+from picocodec.pipeline import Progress, in_order, share
 
 Bytes = NDArray[np.uint8]
-Progress = Callable[[int, int], None]
 Region = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 SCALES = (1, 2, 4, 8)  # what the sides of a picture can be divided by on the way
@@ -82,8 +82,8 @@ def open_picture(
         with tolerate(damage):
             alpha = read_alpha(header, metadata.alpha)[wanted.within(_whole(header))]
     request = _Request(header, wanted, threads, realism, scale, damage, alpha is not None)
-    payloads = read_payloads(header, data, request.tiles, damage)
-    return OpenPicture(metadata, request, alpha, request.decoder(payloads))
+    pieces = read_pieces(header, data, request.tiles, damage)
+    return OpenPicture(metadata, request, alpha, request.decoder(pieces))
 
 
 def _whole(header: Header) -> Tile:
@@ -129,7 +129,7 @@ class _Request:
     def learned(self) -> LearnedCoder | None:
         """The networks, if some tile that is wanted needs them."""
         header = self.header
-        if not any(self._is_learned(i) for i in self._reached(header.faded)):
+        if not any(self._is_learned(i) for i in self._reached(True)):
             return None
         model = load_model_for(header.model, self.shares[1])
         recommended = None if header.realism is None else header.realism / 255
@@ -148,7 +148,7 @@ class _Request:
 
     @property
     def is_faded(self) -> bool:
-        return self.header.faded and not self.is_preview
+        return len(self.header.pieces) > 1 and not self.is_preview
 
     @cached_property
     def tiles(self) -> dict[int, Tile]:
@@ -163,14 +163,14 @@ class _Request:
         return {i: tile for i, tile in everything if tile.meets(reach)}
 
     def _is_learned(self, index: int) -> bool:
-        return self.header.tiles[index].mode == container.MODE_LEARNED
+        return self.header.pieces[self.header.piece_of_tile[index]].coder == CoderId.LEARNED
 
-    def decoder(self, payloads: dict[int, bytes]) -> TileDecoder:
+    def decoder(self, pieces: dict[int, SharedPiece]) -> TileDecoder:
         """What decodes the tiles that are needed; its networks begin to load."""
         workers, threads = self.shares
-        if self.learned and workers * threads > 1 and any(map(self._is_learned, payloads)):
+        if self.learned and workers * threads > 1 and any(map(self._is_learned, pieces)):
             self.learned.model.prepare("preview" if self.is_preview else "synthesis")
-        return TileDecoder(self.header, payloads, self.learned, self.is_preview, self.is_faded)
+        return TileDecoder(self.header, pieces, self.learned, self.is_preview, self.is_faded)
 
 
 class OpenPicture:
@@ -254,7 +254,7 @@ class OpenPicture:
 
     def _decode(self, index: int) -> DecodedTile | None:
         """A tile, of `[h, w, 1 or 3]`; None if it is damaged."""
-        if index in self._decoder.payloads:
+        if index in self._decoder.pieces:
             with tolerate(self._request.damage, tile=index):
                 tile = self._decoder.decode(index, self._request.tiles[index])
                 return replace(tile, pixels=self._without_colours(tile.pixels))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from picocodec.coders.protocol import Candidate
 from picocodec.encoding.features import Look
-from picocodec.format import container
+from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import Tile
 
 
@@ -43,20 +43,27 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Coded:
-    """A tile's mode, level and payload; what the networks make of it, while that may be asked for;
-    of a photo as AV1, what it is; of a drawing, until its block is settled, what may become of it.
-    """
+    """A tile and the piece that it is to be; what the networks make of it, while that may be asked
+    for; of a photo as AV1, what it is; of a drawing, until its block is settled, what may become of
+    it. No piece: it is covered by that of an earlier tile."""
 
-    mode: int
-    level: int
-    payload: bytes = field(repr=False)
+    piece: Piece | None
     learned: Candidate | None = field(default=None, repr=False)
     photo: Av1Photo | None = None
     drawing: Drawing | None = None
 
     @property
+    def payload(self) -> bytes:
+        """That of its piece; nothing, where it is covered by another."""
+        return self.piece.payload if self.piece else b""
+
+    @property
     def is_learned(self) -> bool:
-        return self.mode == container.MODE_LEARNED
+        return self.piece is not None and self.piece.coder == CoderId.LEARNED
+
+    @property
+    def has_margin(self) -> bool:
+        return self.piece is not None and self.piece.margin
 
     @property
     def released(self) -> Coded:
@@ -66,11 +73,10 @@ class Coded:
 
 def learned_tile(candidate: Candidate, level: int, drawing: Drawing | None = None) -> Coded:
     """A tile by the networks, at a level in thousandths."""
-    mode = container.MODE_LEARNED
-    return Coded(mode, level, candidate.payload, learned=candidate, drawing=drawing)
+    piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
+    return Coded(piece, learned=candidate, drawing=drawing)
 
 
-def joined(mode: int, level: int, payload: bytes, count: int) -> list[Coded]:
-    """So many tiles in one piece: its payload lies with the first."""
-    first = Coded(mode, level, payload)
-    return [first, *[replace(first, payload=b"")] * (count - 1)]
+def joined(piece: Piece) -> list[Coded]:
+    """The tiles of one piece."""
+    return [Coded(piece), *[Coded(None)] * (piece.rows * piece.columns - 1)]

@@ -8,8 +8,8 @@ vain.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,9 +28,9 @@ from picocodec.encoding.palettes import (
     has_few_colours,
     posterised,
 )
-from picocodec.format import container, tiles
 from picocodec.format.container import LEVEL_STEPS
-from picocodec.format.tiles import BLOCK, MARGIN, Tile, tiles_along
+from picocodec.format.pieces import LONGEST, CoderId, Piece
+from picocodec.format.tiles import MARGIN, Tile, area_of, tiles_along
 from picocodec.images.canvas import part
 from picocodec.images.picture import Pixels
 from picocodec.pipeline import in_order
@@ -49,7 +49,34 @@ BEST_AV1_QUALITY = 95
 
 INNER = slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN)  # of a tile with its margin
 
-Members = Mapping[Tile, Coded]  # drawings that are settled together
+
+@dataclass(frozen=True)
+class Group:
+    """Drawings that are settled together: the rows and columns of tiles that make up an area."""
+
+    members: Mapping[Tile, Coded]
+    area: Tile
+    rows: int = 1
+    columns: int = 1
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        return [_drawing(coded) for coded in self.members.values()]
+
+    @property
+    def price(self) -> float:
+        return math.fsum(drawing.price for drawing in self.drawings)
+
+    @property
+    def most(self) -> int:
+        """The bytes that they may take together."""
+        return sum(drawing.most for drawing in self.drawings)
+
+    def with_most(self, most: int) -> Iterator[tuple[Tile, Coded]]:
+        """Its members, each of which may take so many bytes, at least."""
+        for tile, coded in self.members.items():
+            drawing = _drawing(coded)
+            yield tile, replace(coded, drawing=replace(drawing, most=max(drawing.most, most)))
 
 
 class Drawings:
@@ -79,85 +106,80 @@ class Drawings:
         return learned_tile(learned, self.level, Drawing(price, most, is_screen, quick))
 
     def settle_last_blocks(self, coded: list[Coded], layout: list[Tile]) -> None:
-        """Choose for the last row of blocks of `coded`."""
+        """Choose for the last row of blocks of `coded`, a block being as many tiles as a piece may
+        cover."""
         height, width = self.rgb.shape[:2]
-        columns, rows = tiles_along(width), tiles_along(height)
-        row = (len(coded) - 1) // columns // BLOCK * BLOCK
-        for column in range(0, columns, BLOCK):
-            members = tiles.members_of_block(row * columns + column, columns, rows)
+        across, down = tiles_along(width), tiles_along(height)
+        row = (len(coded) - 1) // across // LONGEST * LONGEST
+        for column in range(0, across, LONGEST):
+            rows, columns = min(LONGEST, down - row), min(LONGEST, across - column)
+            first = row * across + column
+            members = [first + r * across + c for r in range(rows) for c in range(columns)]
             drawings = [i for i in members if coded[i].drawing is not None]
             if len(drawings) == len(members) > 1:
-                place = tiles.block(width, height, row, column)
-                settled = self._settled({layout[i]: coded[i] for i in members}, place)
-                for i, tile in zip(members, settled, strict=True):
+                area = area_of(width, height, first, rows, columns)
+                block = Group({layout[i]: coded[i] for i in members}, area, rows, columns)
+                for i, tile in zip(members, self._settled(block), strict=True):
                     coded[i] = tile
                 # What AV1 could not improve together it does not alone, but where that is learned.
                 drawings = [i for i in drawings if coded[i].is_learned]
-            apart = [(layout[i], coded[i]) for i in drawings]
-            alone = in_order(self._settled_alone, apart, self.workers)
-            for i, tile in zip(drawings, alone, strict=True):
+            apart = [Group({layout[i]: coded[i]}, layout[i]) for i in drawings]
+            alone = in_order(self._settled, apart, self.workers)
+            for i, [tile] in zip(drawings, alone, strict=True):
                 coded[i] = tile
 
-    def _settled_alone(self, drawing: tuple[Tile, Coded]) -> Coded:
-        tile, coded = drawing
-        return self._settled({tile: coded}, tile)[0]
-
-    def _settled(self, members: Members, place: Tile) -> list[Coded]:
-        """The drawings that make up `place`, a tile or a block: in one piece, which says once what
-        repeats from tile to tile, or else each as it is best alone."""
-        price = _price(members.values())
+    def _settled(self, group: Group) -> list[Coded]:
+        """A tile, or the tiles of a block: in one piece, which says once what repeats from tile to
+        tile, or else each as it is best alone."""
         # A photo with an overexposed sky can be drawn, too, and AV1 would always have fewer errors.
-        is_screen = any(_drawing(tile).is_screen for tile in members.values())
+        is_screen = any(drawing.is_screen for drawing in group.drawings)
         screen = drawn = None
         if is_screen and self.level < EXACT_LEVEL:
-            screen = self._screen(members, place, price)
-        if any(_drawing(tile).quick is not None for tile in members.values()):
-            limit = min(price, screen.price / (1 - LEAST_SAVED)) if screen else price
-            drawn = self._drawn(members, place, limit)
+            screen = self._screen(group, group.price)
+        if any(drawing.quick is not None for drawing in group.drawings):
+            limit = min(group.price, screen.price / (1 - LEAST_SAVED)) if screen else group.price
+            drawn = self._drawn(group, limit)
         best = screen
         if drawn and (not screen or screen.price >= to_beat([drawn], self.level)):
             best = drawn
-        hoped = math.fsum(_hoped_price(_drawing(tile), self.level) for tile in members.values())
+        hoped = math.fsum(_hoped_price(drawing, self.level) for drawing in group.drawings)
         if best and best.price <= hoped:
-            return self._joined(members, best, is_drawn=best is drawn)
+            return self._joined(group, best, is_drawn=best is drawn)
 
-        together = list(members.values())
-        if len(members) > 1:
-            together = self._drawn_apart(members, len(drawn.payload) if drawn else 0)
-            if drawn and drawn.price >= _price(together):
+        together = list(group.members.values())
+        if len(together) > 1:
+            together = self._drawn_apart(group, len(drawn.payload) if drawn else 0)
+            if drawn and drawn.price >= math.fsum(_drawing(tile).price for tile in together):
                 drawn = None
         kept = [drawn] if drawn else [Priced(t.payload, _drawing(t).price) for t in together]
         limit = to_beat(kept, self.level)
         if is_screen and self.level >= EXACT_LEVEL and limit:
-            screen = self._screen(members, place, limit)
+            screen = self._screen(group, limit)
         if screen and screen.price < limit:
-            return self._joined(members, screen, is_drawn=False)
-        return self._joined(members, drawn, is_drawn=True) if drawn else together
+            return self._joined(group, screen, is_drawn=False)
+        return self._joined(group, drawn, is_drawn=True) if drawn else together
 
-    def _screen(self, members: Members, place: Tile, limit: float) -> Priced | None:
+    def _screen(self, group: Group, limit: float) -> Priced | None:
         """`encode_screen` of drawings in one piece."""
-        most = sum(_drawing(tile).most for tile in members.values())
-        threads = self.threads if len(members) == 1 else self.workers * self.threads
-        pixels = part(self.rgb, place)
-        return encode_screen(pixels, self.level, self.slope, most, limit, threads)
+        threads = self.threads if len(group.members) == 1 else self.workers * self.threads
+        pixels = part(self.rgb, group.area)
+        return encode_screen(pixels, self.level, self.slope, group.most, limit, threads)
 
-    def _drawn(self, members: Members, place: Tile, limit: float) -> Priced | None:
+    def _drawn(self, group: Group, limit: float) -> Priced | None:
         """`encode_drawn` of drawings in one piece."""
-        pixels = part(self.rgb, place)
+        pixels, most = part(self.rgb, group.area), group.most
         learned = np.empty_like(pixels)
-        for tile, coded in members.items():
+        for tile, coded in group.members.items():
             assert coded.learned is not None
-            learned[tile.within(place)] = coded.learned.shown[INNER]
-        known = [_drawing(tile) for tile in members.values()]
-        most = sum(drawing.most for drawing in known)
-        quick = sum(math.inf if drawing.quick is None else drawing.quick for drawing in known)
+            learned[tile.within(group.area)] = coded.learned.shown[INNER]
+        quick = sum(math.inf if d.quick is None else d.quick for d in group.drawings)
         try_exact = OF_QUICK[0] * quick <= min(most, limit / 8)
         return encode_drawn(pixels, learned, self.level, self.slope, most, limit, try_exact)
 
-    def _drawn_apart(self, members: Members, most: int) -> list[Coded]:
+    def _drawn_apart(self, group: Group, most: int) -> list[Coded]:
         """Each of a block's drawings by itself; what the block may take in one piece, `most` bytes,
         its tiles may share as they like."""
-        return list(in_order(self._drawn_alone, _with_most(members, most), self.workers))
+        return list(in_order(self._drawn_alone, group.with_most(most), self.workers))
 
     def _drawn_alone(self, alone: tuple[Tile, Coded]) -> Coded:
         """A tile as a drawing without loss or in few colours, if that has a lower price."""
@@ -165,19 +187,16 @@ class Drawings:
         drawing = _drawing(coded)
         if drawing.quick is None:
             return coded
-        drawn = self._drawn({tile: coded}, tile, drawing.price)
+        drawn = self._drawn(Group({tile: coded}, tile), drawing.price)
         if drawn is None:
             return replace(coded, drawing=replace(drawing, quick=None))
         tried = replace(drawing, price=drawn.price, quick=None)
-        return Coded(container.MODE_LOSSLESS, self.level, drawn.payload, drawing=tried)
+        return Coded(Piece(drawn.payload, CoderId.LOSSLESS, self.level), drawing=tried)
 
-    def _joined(self, members: Members, best: Priced, is_drawn: bool) -> list[Coded]:
+    def _joined(self, group: Group, best: Priced, is_drawn: bool) -> list[Coded]:
         """The tiles of a payload that has them all."""
-        if len(members) == 1:
-            mode = container.MODE_LOSSLESS if is_drawn else container.MODE_AV1
-        else:
-            mode = container.MODE_BLOCK if is_drawn else container.MODE_AV1_BLOCK
-        return joined(mode, self.level, best.payload, len(members))
+        coder = CoderId.LOSSLESS if is_drawn else CoderId.AV1
+        return joined(Piece(best.payload, coder, self.level, group.rows, group.columns))
 
 
 def quick_size(pixels: Bytes) -> int:
@@ -240,17 +259,6 @@ def encode_screen(
 def _drawing(coded: Coded) -> Drawing:
     assert coded.drawing is not None
     return coded.drawing
-
-
-def _price(drawings: Collection[Coded]) -> float:
-    return math.fsum(_drawing(tile).price for tile in drawings)
-
-
-def _with_most(members: Members, most: int) -> Iterable[tuple[Tile, Coded]]:
-    """Drawings that may take so many bytes each, at least."""
-    for tile, coded in members.items():
-        drawing = _drawing(coded)
-        yield tile, replace(coded, drawing=replace(drawing, most=max(drawing.most, most)))
 
 
 def _hoped_price(drawing: Drawing, level: int) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import level_offsets
 from picocodec.encoding.candidates import Coded, Place, joined, learned_tile
@@ -13,14 +11,13 @@ from picocodec.encoding.photos import Photos
 from picocodec.encoding.rate import fill
 from picocodec.errors import TargetTooSmall
 from picocodec.format import container, tiles
-from picocodec.format.tiles import BLOCK, Tile, tiles_along
+from picocodec.format.pieces import LONGEST, CoderId, Piece
+from picocodec.format.tiles import Tile, tiles_along
 from picocodec.images.canvas import part, with_margin
 from picocodec.images.metadata import chunks_of
 from picocodec.images.picture import Picture
 from picocodec.model.store import DEFAULT_MODEL, load_model
-from picocodec.pipeline import in_order, share
-
-Progress = Callable[[int, int], None]
+from picocodec.pipeline import Progress, in_order, share
 
 # AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
 # size has it for letters only.
@@ -76,9 +73,9 @@ class Encoder:
         height, width = picture.rgb.shape[:2]
         self.picture, self.progress, self.filling = picture, progress, filling
         self.layout = tiles.layout(width, height)
-        columns, rows = tiles_along(width), tiles_along(height)
-        self.row_of_blocks = columns * BLOCK
-        self.is_one_block = 1 < len(self.layout) and max(columns, rows) <= BLOCK
+        self.across, self.down = tiles_along(width), tiles_along(height)
+        self.row_of_blocks = self.across * LONGEST
+        self.is_one_block = 1 < len(self.layout) and max(self.across, self.down) <= LONGEST
         self.workers, self.threads = share(threads, len(self.layout))
         self.learned = LearnedCoder(load_model(model, self.threads))
         if self.workers * self.threads > 1:
@@ -94,19 +91,15 @@ class Encoder:
     def encode(self, level: int) -> bytes:
         """The file at a level in thousandths, 0 to 1000."""
         coded = _Pass(self, level).run()
-        modes = [(tile.mode, tile.level) for tile in coded]
-        plain = container.MODE_LEARNED, level
         height, width = self.picture.rgb.shape[:2]
         return container.write(
             width=width,
             height=height,
             level=level,
             model=self.learned.model.identity,
-            tiles=[tile.payload for tile in coded],
+            pieces=[tile.piece for tile in coded if tile.piece],
             chunks=self.chunks,
-            tile_modes=None if all(mode == plain for mode in modes) else modes,
             gray=self.picture.gray,
-            faded=sum(tile.mode in container.WITH_MARGIN for tile in coded) > 1,
         )
 
 
@@ -133,7 +126,8 @@ class _Pass:
         if encoder.is_one_block and not encoder.filling:  # which asks for sizes in fine steps
             page = self.photos.page(encoder.places, self.coded)
             if page is not None:
-                return joined(container.MODE_AV1_BLOCK, self.level, page, count)
+                piece = Piece(page, CoderId.AV1, self.level, encoder.down, encoder.across)
+                return joined(piece)
         return self.coded
 
     def _code(self, place: Place) -> Coded:

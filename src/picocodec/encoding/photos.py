@@ -23,8 +23,8 @@ from picocodec.encoding.judge import (
     most_bytes,
     squared_error,
 )
-from picocodec.format import container
 from picocodec.format.container import LEVEL_STEPS
+from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import MARGIN, Tile
 from picocodec.images.canvas import part, with_margin
 from picocodec.images.picture import Pixels
@@ -86,9 +86,10 @@ class Photos:
     def best(self, place: Place, coded: Coded) -> Coded:
         """A learned tile, or what is better."""
         look, tile = place.look, place.tile
-        bits = 8 * len(coded.payload) / (tile.width * tile.height)
+        assert coded.piece is not None
+        bits = 8 * len(coded.piece.payload) / (tile.width * tile.height)
         worth = look.lettered or (
-            not self.letters_only and is_worth_a_try(look.plainness, bits, coded.level)
+            not self.letters_only and is_worth_a_try(look.plainness, bits, coded.piece.level)
         )
         return self._tried_as_av1(place, coded) if worth else coded
 
@@ -99,7 +100,7 @@ class Photos:
         are_av1 = sum(tile.photo is not None for tile in coded)
         if 2 * lettered <= len(coded) or 2 * are_av1 < len(coded):
             return None
-        if any(tile.mode not in container.WITH_MARGIN for tile in coded):
+        if not all(tile.has_margin for tile in coded):
             return None
         photos = in_order(self._part_of_page, zip(places, coded, strict=True), self.workers)
         parts = [photo for photo in photos if photo is not None]
@@ -115,10 +116,10 @@ class Photos:
     def _tried_as_av1(self, place: Place, coded: Coded, is_among_last: bool = False) -> Coded:
         if not av1.is_available():
             return coded
-        assert coded.learned is not None
+        assert coded.learned is not None and coded.piece is not None
         photo = encode_av1_photo(
             with_margin(self.rgb, place.tile),
-            coded.level,
+            coded.piece.level,
             place.look.lettered,
             coded.learned,
             self.threads,
@@ -126,7 +127,8 @@ class Photos:
         )
         if photo is None:
             return coded
-        return Coded(container.MODE_AV1_PHOTO, self.level, photo.stream, photo=photo)
+        piece = Piece(photo.stream, CoderId.AV1, self.level, margin=True)
+        return Coded(piece, photo=photo)
 
 
 def quality_at(level: int) -> int:

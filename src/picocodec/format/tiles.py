@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 TILE = 504  # side of the part of a tile that is its own ...
 TILE_EXTRA = 64  # ... to which the last one in a row or column adds a remainder up to this
-BLOCK = 4  # tiles to a side of a block, whose tiles may lie together in one piece of data
 
 MARGIN = 4
 Y_STEP = 16  # pixels to one position of y
@@ -97,22 +96,10 @@ def layout(width: int, height: int) -> list[Tile]:
     ]
 
 
-def block_of(index: int, columns: int) -> int:
-    """The number of the first tile in the block of a tile, by its own number."""
-    row, column = divmod(index, columns)
-    return row // BLOCK * BLOCK * columns + column // BLOCK * BLOCK
-
-
-def members_of_block(first: int, columns: int, rows: int) -> list[int]:
-    """The numbers of the tiles of a block, by that of its first one."""
-    row, column = divmod(first, columns)
-    down, across = range(row, min(row + BLOCK, rows)), range(column, min(column + BLOCK, columns))
-    return [r * columns + c for r in down for c in across]
-
-
-def block(width: int, height: int, row: int, column: int) -> Tile:
-    """What a block covers, by the row and column of its first tile."""
-    down, across = _spans(height)[row : row + BLOCK], _spans(width)[column : column + BLOCK]
+def area_of(width: int, height: int, first: int, rows: int = 1, columns: int = 1) -> Tile:
+    """What so many rows and columns of tiles cover of a picture, from tile `first` on."""
+    row, column = divmod(first, tiles_along(width))
+    down, across = _spans(height)[row : row + rows], _spans(width)[column : column + columns]
     top, left = down[0][0], across[0][0]
     return Tile(top, left, sum(down[-1]) - top, sum(across[-1]) - left)
 

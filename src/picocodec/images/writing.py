@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from collections.abc import Collection, Iterator
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,7 @@ from picocodec.images.containers import xmp as xmp_packets
 from picocodec.images.containers.survey import Density
 from picocodec.images.orientation import UPRIGHT, turned, turned_size
 from picocodec.images.picture import EXIF_PREFIX, pillow_info
-
-if TYPE_CHECKING:
-    from picocodec.decoding.decoder import OpenPicture, Progress
+from picocodec.pipeline import Progress
 
 # File name extensions, and Pillow's names for their formats.
 FORMATS = {
@@ -46,6 +44,25 @@ _MOST_XMP = 65_458  # bytes of one segment, beside its length and signature of e
 Rows = NDArray[np.uint8]
 
 
+class Source(Protocol):
+    """A picture whose rows come: its size in pixels, its channels, its metadata, and then the rows,
+    `[n, width, channels]`, from the top."""
+
+    width: int
+    height: int
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def is_opaque(self) -> bool: ...
+
+    def rows(self, progress: Progress | None = None) -> Iterator[Rows]: ...
+
+
 class Writer(Protocol):
     """Takes rows `[n, width, channels]` of a picture from the top, and then its end."""
 
@@ -57,7 +74,7 @@ class Writer(Protocol):
 def write_picture(
     stream: BinaryIO,
     extension: str,
-    picture: OpenPicture,
+    picture: Source,
     progress: Progress | None = None,
     strip: Collection[str] = (),
 ) -> None:

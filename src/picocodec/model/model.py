@@ -17,72 +17,60 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
-import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from threading import Lock, RLock, Thread
-from typing import Any, TypeVar
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from picocodec.errors import NetworkFailed, PicoError, UnknownModel
 from picocodec.format.container import LEVEL_STEPS, ModelId
 from picocodec.format.entropy import SymbolCoder
 from picocodec.format.tables import SCALE_COUNT, check_integers
 from picocodec.format.tiles import Tile
 from picocodec.model import scale_decoder
-from picocodec.model.runtime import ort
+from picocodec.model.files import DESCRIPTION, ModelFiles, refused
 from picocodec.model.scale_decoder import IntegerLayer, level_bin
-from picocodec.model.sessions import DEVICE_VARIABLE, PROVIDERS, chosen_device
+from picocodec.model.sessions import Sessions
 
 Float = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 SLOPES = "lambda_min", "lambda_max"
-UNTOLD_SKIP = 5  # the `skip_below` that a fingerprint says nothing about
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
 PREVIEW = "preview.onnx"
-Number = TypeVar("Number", int, float)
 
 
 def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
     """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order, and
-    over `skip_below`, unless that is what all models had before it counted."""
-    skip = "" if skip_below == UNTOLD_SKIP else str(skip_below)
-    return hashlib.sha256(("".join(hashes[name] for name in FILES) + skip).encode()).digest()
+    over `skip_below`."""
+    parts = *(hashes[name] for name in FILES), str(skip_below)
+    return hashlib.sha256("".join(parts).encode()).digest()
 
 
 class Model:
     """One model's networks and tables. Arrays are `[1, C, H, W]` at the networks' borders.
 
     Nothing is loaded before it is used: a decoder never reads the encoder's networks. Several
-    threads may use one.
+    threads may use one. Raises `UnknownModel`, here or when a file is used that is damaged.
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.folder, self.threads = folder, threads
-        with _refused(folder / "model.toml"):
-            description = tomllib.loads((folder / "model.toml").read_text("utf-8"))
-            hashes = description["sha256"]
-            files = [*FILES, PREVIEW] if PREVIEW in hashes else FILES
-            self._hashes = {n: _sha256(hashes[n]) for n in files}
-            self.skip_below = _number(description, "skip_below", int, 1, SCALE_COUNT)
+        self._files = files = ModelFiles(folder, FILES, [PREVIEW])
+        with refused(folder / DESCRIPTION):
+            self.skip_below = files.number("skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
-            self.realism = _number({"realism": 0.0} | description, "realism", float, 0, 1)
-            # The slopes of levels 0 and 1; of the first models they were not told.
-            slopes = {"lambda_min": 24.0, "lambda_max": 12000.0} | description
-            self._slopes = [_number(slopes, name, float, 1e-3, 1e9) for name in SLOPES]
-            version = _number(description, "version", int, 0, 255)
-            check = fingerprint(self._hashes, self.skip_below)[:4]
-            self.identity = ModelId(description["name"], version, check)
+            files.description.setdefault("realism", 0.0)
+            self.realism = files.number("realism", float, 0, 1)
+            # The slopes of levels 0 and 1.
+            self._slopes = [files.number(name, float, 1e-3, 1e9) for name in SLOPES]
+            version = files.number("version", int, 0, 255)
+            check = fingerprint(files.hashes, self.skip_below)[:4]
+            self.identity = ModelId(files.description["name"], version, check)
             if str(self.identity) != folder.name:
                 raise ValueError(f"it describes {self.identity}, not {folder.name}")
-        self._sessions: dict[str, ort.InferenceSession] = {}
-        self._session_locks = {name: Lock() for name in files}
+        self._sessions = Sessions(files, threads)
         self._lock = RLock()
 
     def slope(self, level: int) -> float:
@@ -90,54 +78,14 @@ class Model:
         low, high = self._slopes
         return low * (high / low) ** (level / LEVEL_STEPS)
 
-    def _read(self, name: str) -> bytes:
-        """One of the model's files: what is used is what was verified."""
-        data = (self.folder / name).read_bytes()
-        if hashlib.sha256(data).hexdigest() != self._hashes[name]:
-            raise ValueError("it is not the file that model.toml names")
-        return data
-
     def prepare(self, name: str) -> None:
         """Begin to load a network in a thread of its own, beside what comes before its use."""
-
-        def load() -> None:
-            with suppress(PicoError, MemoryError):  # whoever uses it will hear of that
-                self._session(name)
-
-        Thread(target=load).start()
-
-    def _session(self, name: str) -> ort.InferenceSession:
-        with self._session_locks[f"{name}.onnx"]:
-            if name not in self._sessions:
-                self._sessions[name] = self._load_session(f"{name}.onnx")
-            return self._sessions[name]
-
-    def _load_session(self, name: str) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that wait by spinning would take the core that entropy coding runs on.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        device = "cpu" if name == "scale_decoder.onnx" else chosen_device()
-        with _refused(self.folder / name):
-            session = ort.InferenceSession(self._read(name), options, providers=PROVIDERS[device])
-        # ONNX Runtime goes on without a device that does not start.
-        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-            raise NetworkFailed(f"{DEVICE_VARIABLE} is cuda, and ONNX Runtime cannot start it")
-        return session
-
-    def _run(self, name: str, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        session = self._session(name)
-        try:
-            return session.run(None, feed)
-        except Exception as error:  # its types have no common base
-            raise NetworkFailed(f"{self.folder}/{name}.onnx failed: {error}") from error
+        self._sessions.prepare(name)
 
     @cached_property
     def _tables(self) -> dict[str, NDArray[np.generic]]:
-        with _refused(self.folder / "tables.npz"):
-            with np.load(io.BytesIO(self._read("tables.npz")), allow_pickle=False) as archive:
+        with refused(self.folder / "tables.npz"):
+            with np.load(io.BytesIO(self._files.read("tables.npz")), allow_pickle=False) as archive:
                 arrays = dict(archive)
             for name, array in arrays.items():
                 check_integers(name, array)
@@ -155,7 +103,7 @@ class Model:
 
     @cached_property
     def _coder(self) -> SymbolCoder:
-        with _refused(self.folder / "tables.npz"):
+        with refused(self.folder / "tables.npz"):
             lengths = self._tables["table_lengths"].astype(int)
             tables = np.split(self._tables["tables"].astype(np.uint32), np.cumsum(lengths)[:-1])
             return SymbolCoder(tables, self.skip_below)
@@ -186,7 +134,7 @@ class Model:
         clipped = z.clip(-scale_decoder.Z_LIMIT, scale_decoder.Z_LIMIT)
         shifted = (clipped + 128).astype(np.uint8)[None]
         bin_index = np.array(level_bin(level), np.int64)
-        return self._run("scale_decoder", {"z": shifted, "bin": bin_index})[0][0]
+        return self._sessions.run("scale_decoder", {"z": shifted, "bin": bin_index})[0][0]
 
     def y_indices_of_tile(self, tile: Tile, z: Ints, level: int) -> NDArray[np.uint8]:
         """The same, but zero (hence skipped) beyond the tile and its margin."""
@@ -197,39 +145,42 @@ class Model:
         return indices
 
     def analyse(self, picture: Float, level: int) -> tuple[Float, Float]:
-        y, z = self._run("analysis", {"picture": picture, "level": _level(level)})
+        """y `[1, M, H / 16, W / 16]` and z `[1, Nz, H / 64, W / 64]` of a canvas `[1, 3, H, W]` in
+        [0, 1], not rounded."""
+        y, z = self._sessions.run("analysis", {"picture": picture, "level": _level(level)})
         return y, z
 
     def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
-        """The symbols of y `[M, H, W]`, zero where `coded` is False."""
+        """The symbols of y `[M, h, w]`, zero where `coded` is False."""
         feed = {
             "y": y,
             "z": z[None].astype(np.float32),
             "coded": coded[None].astype(np.float32),
             "level": _level(level),
         }
-        return np.rint(self._run("context", feed)[0][0]).astype(np.int32)
+        return np.rint(self._sessions.run("context", feed)[0][0]).astype(np.int32)
 
     def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
-        """The picture, not clamped. `realism` is ignored by models that were not taught it."""
+        """The canvas `[1, 3, H, W]`, not clamped, of symbols `[M, H / 16, W / 16]` and z. `realism`
+        is ignored by models that were not taught it."""
         feed = _latents(symbols, z, level)
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
-        return self._run("synthesis", feed)[0]
+        return self._sessions.run("synthesis", feed)[0]
 
     def preview(self, symbols: Ints, z: Ints, level: int) -> Float:
         """About what `synthesise` gives, at half its sides and a fraction of its time; for models
         that have it, as `has_preview` tells."""
-        return self._run("preview", _latents(symbols, z, level))[0]
+        return self._sessions.run("preview", _latents(symbols, z, level))[0]
 
     @property
     def has_preview(self) -> bool:
-        return PREVIEW in self._hashes
+        return PREVIEW in self._files.hashes
 
     @cached_property
     def has_dial(self) -> bool:
         """Whether the decoder listens to `realism`."""
-        return any(given.name == "realism" for given in self._session("synthesis").get_inputs())
+        return any(given.name == "realism" for given in self._sessions.of("synthesis").get_inputs())
 
 
 def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:
@@ -242,32 +193,3 @@ def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:
 
 def _level(level: int) -> Float:
     return np.array([level / LEVEL_STEPS], np.float32)
-
-
-@contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file of a model, that model is refused, by the file's name."""
-    try:
-        yield
-    except (PicoError, MemoryError):
-        raise
-    except FileNotFoundError:
-        raise UnknownModel(f"{path} is missing: reinstall the model") from None
-    except Exception as error:  # libraries raise almost anything on files that they cannot read
-        reason = f"lacks {error}" if isinstance(error, KeyError) else f"is refused: {error}"
-        raise UnknownModel(f"{path} {reason}: reinstall the model") from error
-
-
-def _sha256(text: object) -> str:
-    if isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text):
-        return text
-    raise ValueError(f"{text!r} is no SHA-256")
-
-
-def _number(
-    description: dict[str, Any], name: str, kind: type[Number], low: float, high: float
-) -> Number:
-    value = kind(description[name])
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
-    return value

@@ -1,21 +1,28 @@
-"""Parameters and multiply-accumulates per pixel of a configuration, on a full tile."""
+"""Parameters and multiply-accumulates per pixel of a shape, on a full tile."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from picolab.networks.codec import Codec
-from picolab.networks.config import CodecConfig
+from picolab.networks import codec as generation1
+from picolab.networks import model
+from picolab.networks.config import read_config
+from picolab.networks.shape import is_shape, read_shape
 
 TILE = 512
 CONTEXT = ("scale_decoder", "context_decoder", "context_model")
 
 
-def multiply_accumulates(codec: Codec) -> dict[str, float]:
+def multiply_accumulates(codec: nn.Module) -> dict[str, float]:
     """Multiply-accumulates per pixel of each part, counted while coding one 512x512 tile."""
+    patches = isinstance(codec, model.Codec)
+    tile = torch.zeros(1, 192, TILE // 8, TILE // 8) if patches else torch.rand(1, 3, TILE, TILE)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        codec(torch.rand(1, 3, TILE, TILE), torch.tensor([0.5]))
+        codec(tile, torch.tensor([0.5]), hard=True)
     counts = counter.get_flop_counts()
     return {
         name: sum(counts[f"Codec.{name}"].values()) / 2 / TILE**2
@@ -23,18 +30,20 @@ def multiply_accumulates(codec: Codec) -> dict[str, float]:
     }
 
 
-def cost_table(config: CodecConfig) -> str:
-    """A Markdown table of every part's cost, and of encoding and decoding."""
-    codec = Codec(config).eval()
+def cost_table(path: Path) -> str:
+    """A Markdown table of every part's cost, and of encoding and decoding, for a shape's file."""
+    codec: nn.Module
+    if is_shape(path):
+        codec, first, last = model.Codec(read_shape(path)), "encoder", "decoder"
+    else:
+        codec, first, last = generation1.Codec(read_config(path)), "analysis", "synthesis"
+    codec.eval()
     parameters = {n: sum(p.numel() for p in m.parameters()) for n, m in codec.named_children()}
     macs = multiply_accumulates(codec)
     lines = ["| part | parameters (M) | kMAC/pixel |", "| --- | --- | --- |"]
     for name, number in parameters.items():
         lines.append(f"| {name} | {number / 1e6:.2f} | {macs[name] / 1e3:.2f} |")
-    for title, parts in (
-        ("encoding", ("analysis", *CONTEXT)),
-        ("decoding", (*CONTEXT, "synthesis")),
-    ):
+    for title, parts in (("encoding", (first, *CONTEXT)), ("decoding", (*CONTEXT, last))):
         number, cost = sum(parameters[p] for p in parts), sum(macs[p] for p in parts)
         lines.append(f"| **{title}** | {number / 1e6:.2f} | {cost / 1e3:.2f} |")
     total = sum(p.numel() for p in codec.parameters())

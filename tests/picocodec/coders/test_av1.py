@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
 from tiny import drawing, photo, screen
+from written import kinds
 
 import picocodec
 from picocodec.coders import av1
@@ -47,10 +48,6 @@ HEADER = GOOD[: 2 + GOOD[1]]
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / max(np.square(a.astype(float) - b).mean(), 1e-9)))
-
-
-def modes(data: bytes) -> list[int]:
-    return [tile.mode for tile in container.read_header(data).tiles]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (33, 65), (568, 20)])
@@ -150,12 +147,12 @@ def test_encoders_that_fail_are_done_without(monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr(Image.Image, "save", fail)
         assert encode_av1(pixels, 50) is None
     monkeypatch.setattr(av1, "encode_av1", lambda *_, **__: None)
-    assert not set(modes(picocodec.encode(pixels, 30))) & set(container.AV1_STREAMS)
+    assert not set(kinds(picocodec.encode(pixels, 30))) & {"AV1", "AV1 block", "AV1 photo"}
 
 
 def test_pillow_without_avif_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
     data = picocodec.encode(screen(150, 300), 30)
-    assert modes(data) == [container.MODE_AV1]
+    assert kinds(data) == ["AV1"]
     monkeypatch.setattr(av1, "is_available", lambda: False)
     with pytest.raises(UnsupportedVersion, match="without AVIF"):
         decode_av1(GOOD, TILE)
@@ -167,7 +164,7 @@ def test_pages_with_photos_are_av1_and_photos_are_not() -> None:
     """Text stays sharp, with a photo beside it, and neighbours that are photos are learned."""
     pixels = np.concatenate([screen(150, 504), photo(150, 100)], axis=1)
     data = picocodec.encode(pixels, 30)
-    assert modes(data) == [container.MODE_AV1, container.MODE_LEARNED]
+    assert kinds(data) == ["AV1", "learned"]
     info = picocodec.read_info(data)
     assert (info.tiles, info.learned_tiles) == (2, 1)
     decoded = picocodec.decode(data)
@@ -179,9 +176,8 @@ def test_pages_with_photos_are_av1_and_photos_are_not() -> None:
 def test_blocks_are_one_stream() -> None:
     pixels = np.tile(screen(150, 420), (4, 3, 1))
     data = picocodec.encode(pixels, 20)
-    header = container.read_header(data)
-    assert modes(data) == [container.MODE_AV1_BLOCK] * 6
-    assert [tile.length > 0 for tile in header.tiles] == [True] + 5 * [False]
+    [piece] = container.read_header(data).pieces
+    assert kinds(data) == ["AV1 block"] * 6 and (piece.rows, piece.columns) == (2, 3)
     decoded = picocodec.decode(data)
     for threads in (1, 3):
         assert np.array_equal(picocodec.decode(data, threads=threads), decoded)
@@ -193,7 +189,7 @@ def test_blocks_are_one_stream() -> None:
 def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av1, "is_available", lambda: False)
     data = picocodec.encode(screen(150, 300), 30)
-    assert not set(modes(data)) & set(container.AV1_STREAMS)
+    assert not set(kinds(data)) & {"AV1", "AV1 block", "AV1 photo"}
     assert picocodec.decode(data).shape == (150, 300, 3)
 
 
@@ -205,12 +201,12 @@ def test_exact_pixels_are_asked_for_at_the_top() -> None:
     assert to_beat([exact, learned], 900) == to_beat([exact], 900) == 0
     assert to_beat([learned], 900) == 2000
     plain = np.tile(drawing(100, 504), (1, 2, 1))
-    assert modes(picocodec.encode(plain, 95)) in ([container.MODE_LOSSLESS] * 2, [4, 4])
+    assert kinds(picocodec.encode(plain, 95)) in (["lossless"] * 2, ["lossless block"] * 2)
 
 
-@pytest.mark.parametrize(("quality", "expected"), [(30, [6]), (95, [4])])
+@pytest.mark.parametrize(("quality", "expected"), [(30, ["AV1 block"]), (95, ["lossless block"])])
 def test_what_cannot_win_is_not_tried(
-    monkeypatch: pytest.MonkeyPatch, quality: int, expected: list[int]
+    monkeypatch: pytest.MonkeyPatch, quality: int, expected: list[str]
 ) -> None:
     """A block that AV1 codes well enough is not cut up for careful tries, and AV1 is not tried
     where pixels are kept exactly."""
@@ -227,17 +223,17 @@ def test_what_cannot_win_is_not_tried(
         pixels = np.tile(drawing(150, 420), (4, 3, 1))
     else:
         pixels = np.tile(screen(150, 420), (4, 3, 1))
-    assert sorted(set(modes(picocodec.encode(pixels, quality)))) == expected
+    assert sorted(set(kinds(picocodec.encode(pixels, quality)))) == expected
     assert all(shape == pixels.shape for shape in careful)
 
 
 def test_photos_with_flat_parts_are_no_screens() -> None:
     """Not even where they could be drawn: AV1 has fewer errors in them at any price."""
     for quality in (30, 80, 95):
-        used = set(modes(picocodec.encode(overexposed(240, 400), quality)))
-        assert not used & {container.MODE_AV1, container.MODE_AV1_BLOCK}
+        used = set(kinds(picocodec.encode(overexposed(240, 400), quality)))
+        assert not used & {"AV1", "AV1 block"}
         if quality < 70:  # where it is not tried for photos either
-            assert container.MODE_AV1_PHOTO not in used
+            assert "AV1 photo" not in used
 
 
 def test_it_must_be_the_better_bargain() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import features
 from tiny import drawing, photo
+from written import learned, unlearned
 
 import picocodec
 from picocodec.coders.av1 import Av1Coder
@@ -16,6 +17,7 @@ from picocodec.encoding.encoder import encode_picture
 from picocodec.errors import UnknownModel
 from picocodec.format import container
 from picocodec.format.entropy import SymbolCoder
+from picocodec.format.pieces import Piece
 from picocodec.format.tiles import Tile
 from picocodec.images.picture import Picture
 from picocodec.model.model import Model
@@ -61,24 +63,23 @@ def test_a_file_without_a_learned_tile_needs_no_model(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = np.concatenate([drawing(90, 504), photo(90, 100)], axis=1)
-    left, right = LosslessCoder().encode(pixels[:, :504]), LearnedCoder(model)
     margin = np.pad(pixels[:, 504:], ((4, 4), (4, 4), (0, 0)))
-    modes = [(container.MODE_LOSSLESS, 300), (container.MODE_LEARNED, 300)]
+    left = unlearned("lossless", LosslessCoder().encode(pixels[:, :504]).payload, 300)
+    right = learned(LearnedCoder(model).encode(margin, 300).payload, 300)
 
-    def file(width: int, tiles: list[bytes]) -> bytes:
+    def file(width: int, *pieces: Piece) -> bytes:
         return container.write(
             width=width,
             height=90,
             level=300,
             model=model.identity,  # which is not installed
-            tiles=tiles,
-            tile_modes=modes[: len(tiles)],
+            pieces=pieces,
         )
 
     for scale in (1, 1 / 2):
-        small = picocodec.decode(file(504, [left.payload]), scale=scale)
+        small = picocodec.decode(file(504, left), scale=scale)
         assert scale < 1 or np.array_equal(small, pixels[:, :504])
-    both = file(604, [left.payload, right.encode(margin, 300).payload])
+    both = file(604, left, right)
     assert np.array_equal(picocodec.decode(both, region=(0, 0, 400, 90)), pixels[:, :400])
     with pytest.raises(UnknownModel, match="tiny.v1 is not installed"):
         picocodec.decode(both)

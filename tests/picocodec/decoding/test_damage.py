@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 from tiny import photo
+from written import learned, payloads, unlearned
 
 import picocodec
 from picocodec import cli
@@ -61,7 +63,7 @@ def inside(picture: np.ndarray, tile: Tile) -> np.ndarray:
 @pytest.mark.parametrize("lost", range(len(LAYOUT)))
 def test_any_one_tile_may_be_lost(data: bytes, whole: np.ndarray, lost: int) -> None:
     header = container.read_header(data)
-    broken = flipped(data, header.tile_offset(lost))
+    broken = flipped(data, header.offsets[lost])
     with pytest.raises(CorruptTile, match=f"tile {lost} ") as raised:
         picocodec.decode(broken)
     assert raised.value.tile == lost
@@ -80,17 +82,18 @@ def test_a_whole_file_gives_no_warning(data: bytes, whole: np.ndarray, recwarn) 
 
 def test_contents_no_encoder_writes_are_damage_too(data: bytes, whole: np.ndarray) -> None:
     header = container.read_header(data)
-    payloads = [
-        container.tile_data(header, data, i, header.tile_offset(i)) for i in range(len(LAYOUT))
+    pieces = [
+        learned(payload, entry.level)
+        for payload, entry in zip(payloads(data), header.pieces, strict=True)
     ]
-    payloads[4] = b"\xff" * 40
+    pieces[4] = replace(pieces[4], payload=b"\xff" * 40)
+    pieces[2] = unlearned("lossless", b"noise")
     forged = container.write(
         width=WIDTH,
         height=HEIGHT,
         level=header.level,
         model=header.model,
-        tiles=payloads,
-        tile_modes=[(9 if i == 2 else 0, tile.level) for i, tile in enumerate(header.tiles)],
+        pieces=pieces,
     )
     with pytest.warns(DamagedPicture) as told:
         decoded = picocodec.decode(forged, allow_damaged=True)
@@ -101,8 +104,8 @@ def test_contents_no_encoder_writes_are_damage_too(data: bytes, whole: np.ndarra
 def test_of_a_truncated_file_what_came_is_shown(data: bytes, whole: np.ndarray) -> None:
     header = container.read_header(data)
     for length, lost in (
-        (header.tile_offset(2), (2, 3, 4, 5)),
-        (header.tile_offset(5) + 1, (5,)),
+        (header.offsets[2], (2, 3, 4, 5)),
+        (header.offsets[5] + 1, (5,)),
         (header.size, tuple(range(6))),
         (len(data) - 1, ()),
     ):
@@ -128,7 +131,7 @@ def test_a_damaged_header_is_always_an_error(data: bytes) -> None:
 
 def test_damaged_chunks_are_left_out(data: bytes, whole: np.ndarray) -> None:
     header = container.read_header(data)
-    offset = header.tile_offset(len(LAYOUT))
+    offset = header.offsets[-1]
     for chunk in header.chunks:
         broken = flipped(data, offset)
         with pytest.raises(CorruptChunk, match=chunk.kind.decode().strip()):
@@ -181,8 +184,8 @@ def test_the_command_conceals_says_so_and_has_an_exit_code_of_its_own(
     monkeypatch.chdir(tmp_path)
     header = container.read_header(data)
     Path("good.pico").write_bytes(data)
-    Path("bad.pico").write_bytes(flipped(data, header.tile_offset(1)))
-    Path("cut.pico").write_bytes(data[: header.tile_offset(3) + 2])
+    Path("bad.pico").write_bytes(flipped(data, header.offsets[1]))
+    Path("cut.pico").write_bytes(data[: header.offsets[3] + 2])
     assert cli.picodec(["bad.pico"]) == 1
     assert "picodec: bad.pico: tile 1 (row 0, column 1)" in capsys.readouterr().err
     assert not Path("bad.png").exists()
@@ -204,7 +207,7 @@ def test_pillow_decides_with_its_own_switch(
     data: bytes, whole: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "cut.pico"
-    path.write_bytes(data[: container.read_header(data).tile_offset(5) + 1])
+    path.write_bytes(data[: container.read_header(data).offsets[5] + 1])
     with pytest.raises(OSError, match="ends after"):
         Image.open(path).load()
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
@@ -219,9 +222,6 @@ def test_pillow_loses_a_damaged_alpha_with_its_mode(
 ) -> None:
     header = container.read_header(data)
     chunks = container.chunk_data(header, data)
-    payloads = [
-        container.tile_data(header, data, i, header.tile_offset(i)) for i in range(len(LAYOUT))
-    ]
     path = tmp_path / "alpha.pico"
     path.write_bytes(
         container.write(
@@ -229,7 +229,7 @@ def test_pillow_loses_a_damaged_alpha_with_its_mode(
             height=HEIGHT,
             level=header.level,
             model=header.model,
-            tiles=payloads,
+            pieces=[learned(payload, 300) for payload in payloads(data)],
             chunks=[(b"alph", chunks[b"alph"][:40])],
         )
     )

@@ -68,7 +68,7 @@ def test_only_the_touched_tiles_are_decoded(
     assert len(calls) == 3
     header = container.read_header(data)
     for lost, region in ((0, (510, 0, 300, 400)), (5, (0, 0, 600, 580))):
-        at = header.tile_offset(lost)
+        at = header.offsets[lost]
         broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         x, y, w, h = region
         part = picocodec.decode(broken, region=region)
@@ -78,7 +78,7 @@ def test_only_the_touched_tiles_are_decoded(
 
 
 def test_damage_within_a_region_is_concealed(data: bytes, whole: np.ndarray) -> None:
-    at = container.read_header(data).tile_offset(4)
+    at = container.read_header(data).offsets[4]
     broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     with pytest.warns(DamagedPicture, match="tile 4$"):
         part = picocodec.decode(broken, region=(400, 400, 300, 150), allow_damaged=True)

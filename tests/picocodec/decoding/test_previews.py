@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 from tiny import drawing, photo, tiny_codec
+from written import kinds
 
 import picocodec
 from picocodec.encoding.encoder import encode_picture
 from picocodec.errors import UnknownModel
-from picocodec.format import container
 from picocodec.images.picture import Picture
 from picocodec.model.model import PREVIEW, Model
 from picocodec.model.store import MODEL_PATH_VARIABLE
@@ -61,8 +61,8 @@ def reduced(data: bytes, divisor: int, region=None, realism: float | None = None
 @pytest.mark.parametrize("gray", [False, True])
 def test_a_preview_is_about_the_reduced_picture(divisor: int, gray: bool) -> None:
     data = coded(gray=gray)
-    first, second, *_ = container.read_header(data).tiles
-    assert first.mode == container.MODE_LEARNED != second.mode
+    first, second, *_ = kinds(data)
+    assert first == "learned" != second
     expected = reduced(data, divisor)
     small = picocodec.decode(data, scale=1 / divisor, threads=2)
     assert small.shape == expected.shape and small.dtype == np.uint8

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, features
 from tiny import drawing, photo
+from written import kinds, unlearned
 
 import picocodec
-from picocodec.coders.lossless import decode_lossless, encode_lossless, stream_of
+from picocodec.coders.lossless import decode_lossless, encode_lossless, webp_file
 from picocodec.encoding import encoder
 from picocodec.encoding.drawings import encode_drawn
 from picocodec.encoding.features import is_flat
@@ -18,21 +19,17 @@ from picocodec.encoding.judge import price_of_errors
 from picocodec.encoding.palettes import Colours, bands, posterised
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
-from picocodec.format.tiles import Tile, block, block_of, layout, tiles_along
+from picocodec.format.tiles import Tile, layout
 
 pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")
 
-BEST_FOR_PHOTOS = container.MODE_AV1_PHOTO if features.check("avif") else container.MODE_LEARNED
+BEST_FOR_PHOTOS = "AV1 photo" if features.check("avif") else "learned"
 
 
 @pytest.fixture
 def without_av1(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where Pillow was built without AVIF."""
     monkeypatch.setattr("picocodec.coders.av1.is_available", lambda: False)
-
-
-def modes(data: bytes) -> list[int]:
-    return [tile.mode for tile in container.read_header(data).tiles]
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -42,7 +39,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_drawings_are_kept_without_loss() -> None:
     pixels = drawing(200, 300)
     data = picocodec.encode(pixels, 95)
-    assert modes(data) == [container.MODE_LOSSLESS]
+    assert kinds(data) == ["lossless"]
     assert np.array_equal(picocodec.decode(data), pixels)
     assert len(data) == container.read_header(data).size + len(encode_lossless(pixels))
 
@@ -94,9 +91,9 @@ def test_a_quick_try_predicts_the_careful_one() -> None:
 
 
 def test_photos_are_not() -> None:
-    assert modes(picocodec.encode(photo(120, 200), 20)) == [container.MODE_LEARNED]
-    [mode] = modes(picocodec.encode(photo(120, 200)))
-    assert mode in container.WITH_MARGIN
+    assert kinds(picocodec.encode(photo(120, 200), 20)) == ["learned"]
+    [mode] = kinds(picocodec.encode(photo(120, 200)))
+    assert mode in ("learned", "AV1 photo")
 
 
 def test_no_drawing_is_tried_of_an_overexposed_photo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +106,7 @@ def test_no_drawing_is_tried_of_an_overexposed_photo(monkeypatch: pytest.MonkeyP
         raise AssertionError("a try")
 
     monkeypatch.setattr("picocodec.coders.lossless.encode_lossless", never)
-    assert modes(picocodec.encode(pixels, 10)) == [container.MODE_LEARNED]
+    assert kinds(picocodec.encode(pixels, 10)) == ["learned"]
     with pytest.raises(AssertionError, match="a try"):
         picocodec.encode(drawing(240, 400), 10)
 
@@ -118,7 +115,7 @@ def test_each_tile_has_its_own_mode() -> None:
     """A page with a photo that begins shortly before the border between two tiles."""
     pixels = np.concatenate([drawing(100, 480), photo(100, 424)], axis=1)
     data = picocodec.encode(pixels, 95)
-    assert modes(data) == [container.MODE_LOSSLESS, BEST_FOR_PHOTOS]
+    assert kinds(data) == ["lossless", BEST_FOR_PHOTOS]
     decoded = picocodec.decode(data)
     assert np.array_equal(decoded[:, :504], pixels[:, :504])
     part = picocodec.decode(data, region=(490, 5, 50, 60))
@@ -133,8 +130,8 @@ def test_blocks_say_once_what_repeats() -> None:
     pixels = np.tile(drawing(300, 310), (3, 4, 1))[:800, :1200]
     data = picocodec.encode(pixels, 90)
     header = container.read_header(data)
-    assert modes(data) == [container.MODE_BLOCK] * 6 and (header.rows, header.columns) == (2, 3)
-    assert [tile.length > 0 for tile in header.tiles] == [True] + 5 * [False]
+    assert kinds(data) == ["lossless block"] * 6
+    assert [(piece.rows, piece.columns) for piece in header.pieces] == [(2, 3)]
     assert len(data) < 0.6 * sum(
         len(encode_lossless(pixels[t.top : t.top + t.height, t.left : t.left + t.width]))
         for t in layout(1200, 800)
@@ -162,7 +159,7 @@ def test_a_block_may_be_in_few_colours() -> None:
     pixels = page[:, :, None].repeat(3, axis=2)
     data = picocodec.encode(pixels, 30)
     decoded = picocodec.decode(data)
-    assert modes(data) == [container.MODE_BLOCK] * 2
+    assert kinds(data) == ["lossless block"] * 2
     assert len(np.unique(decoded.reshape(-1, 3), axis=0)) <= 128 and psnr(decoded, pixels) > 40
     assert len(data) < 0.8 * len(encode_lossless(pixels))
 
@@ -170,21 +167,8 @@ def test_a_block_may_be_in_few_colours() -> None:
 def test_a_block_with_a_photo_in_it_is_not_joined() -> None:
     pixels = np.concatenate([drawing(90, 1008), photo(90, 504)], axis=1)
     data = picocodec.encode(pixels, 95)
-    assert modes(data) == [container.MODE_LOSSLESS, container.MODE_LOSSLESS, BEST_FOR_PHOTOS]
+    assert kinds(data) == ["lossless", "lossless", BEST_FOR_PHOTOS]
     assert np.array_equal(picocodec.decode(data)[:, :1008], pixels[:, :1008])
-
-
-def test_blocks_cover_the_picture() -> None:
-    width, height = 504 * 9 + 70, 504 * 5 - 10
-    everything = layout(width, height)
-    columns = tiles_along(width)
-    for i, tile in enumerate(everything):
-        b = block(width, height, *divmod(block_of(i, columns), columns))
-        assert b.top <= tile.top and tile.top + tile.height <= b.top + b.height
-        assert b.left <= tile.left and tile.left + tile.width <= b.left + b.width
-    firsts = {block_of(i, columns) for i in range(len(everything))}
-    blocks = [block(width, height, *divmod(first, columns)) for first in firsts]
-    assert sum(b.width * b.height for b in blocks) == width * height and len(blocks) == 6
 
 
 def test_gray_drawings_stay_gray_and_alpha_is_beside() -> None:
@@ -200,7 +184,7 @@ def test_a_smooth_slope_is_left_to_the_networks() -> None:
     rows = (128 + np.cumsum(rng.normal(0, 0.6, (400, 60, 3)), axis=0)).clip(0, 255).astype(np.uint8)
     pixels = np.repeat(rows, 7, axis=1)
     assert is_flat(pixels)
-    assert modes(picocodec.encode(pixels, 0)) == [container.MODE_LEARNED]
+    assert kinds(picocodec.encode(pixels, 0)) == ["learned"]
 
 
 def test_a_small_photo_in_a_drawing_is_no_posterised_one() -> None:
@@ -215,14 +199,8 @@ def test_a_small_photo_in_a_drawing_is_no_posterised_one() -> None:
     assert not posterised(pixels[:300], reduced[:300], blurred[:300])
 
 
-def lossy(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "WEBP", quality=80)
-    return out.getvalue()
-
-
 def whole(pixels: np.ndarray) -> bytes:
-    """A lossless WebP file, as in modes 1 and 2."""
+    """A lossless WebP file."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "WEBP", lossless=True, quality=100, method=4)
     return out.getvalue()
@@ -233,39 +211,17 @@ GOOD = encode_lossless(drawing(60, 80))
 FILE = whole(drawing(60, 80))
 
 
-def forged(data: bytes, mode: int) -> bytes:
+def forged(data: bytes) -> bytes:
     """A picture of one tile, `TILE`."""
     model = container.read_header(picocodec.encode(photo(60, 80))).model
-    modes = [(mode, 500)]
-    return container.write(
-        width=80, height=60, level=500, model=model, tiles=[data], tile_modes=modes
-    )
+    pieces = [unlearned("lossless", data)]
+    return container.write(width=80, height=60, level=500, model=model, pieces=pieces)
 
 
 def test_a_stream_is_what_a_webp_file_says_beyond_its_size() -> None:
-    assert stream_of(FILE, TILE) == GOOD and len(FILE) - len(GOOD) in (25, 26)
+    assert webp_file(GOOD, TILE) == FILE and len(FILE) - len(GOOD) in (25, 26)
     assert np.array_equal(decode_lossless(GOOD, TILE), drawing(60, 80))
-    for data, mode in ((GOOD, container.MODE_LOSSLESS), (FILE, container.MODE_WEBP)):
-        assert np.array_equal(picocodec.decode(forged(data, mode)), drawing(60, 80))
-
-
-@pytest.mark.parametrize(
-    ("data", "fault"),
-    [
-        (b"", "too short"),
-        (FILE[:20], "too short"),
-        (FILE[:-4], "not a plain lossless WebP"),
-        (FILE + b"\0\0", "not a plain lossless WebP"),
-        (lossy(drawing(60, 80)), "not a plain lossless WebP"),
-        (GOOD, "not a plain lossless WebP"),
-        (whole(drawing(60, 81)), "81x60 pixels for a tile of 80x60"),
-        (FILE[:30] + bytes(len(FILE) - 30), "cannot be read"),
-    ],
-    ids=["empty", "short", "cut", "longer", "lossy", "stream", "size", "noise"],
-)
-def test_files_that_no_encoder_writes(data: bytes, fault: str) -> None:
-    with pytest.raises(CorruptTile, match=f"tile 0: .*{fault}"):
-        picocodec.decode(forged(data, container.MODE_WEBP))
+    assert np.array_equal(picocodec.decode(forged(GOOD)), drawing(60, 80))
 
 
 @pytest.mark.parametrize(
@@ -275,7 +231,7 @@ def test_files_that_no_encoder_writes(data: bytes, fault: str) -> None:
 )
 def test_streams_that_no_encoder_writes(data: bytes) -> None:
     with pytest.raises(CorruptTile, match="tile 0: .*cannot be read"):
-        picocodec.decode(forged(data, container.MODE_LOSSLESS))
+        picocodec.decode(forged(data))
 
 
 def test_noise_in_a_good_stream_never_crashes() -> None:

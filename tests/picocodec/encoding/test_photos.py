@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import features
 from tiny import photo, sign
+from written import kinds, learned, unlearned
 
 import picocodec
 from picocodec.coders import av1
@@ -41,6 +42,7 @@ from picocodec.encoding.photos import (
 )
 from picocodec.errors import CorruptTile
 from picocodec.format import container, tiles
+from picocodec.format.pieces import Piece
 from picocodec.format.tiles import MARGIN, Tile
 from picocodec.images.canvas import cut, part, with_margin
 from picocodec.model.store import DEFAULT_MODEL, load_model
@@ -50,10 +52,6 @@ Bytes = NDArray[np.uint8]
 needs_av1 = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
 
 SIGN_BESIDE_PHOTO = np.concatenate([sign(150, 504), photo(150, 100)], axis=1)
-
-
-def modes(data: bytes) -> list[int]:
-    return [tile.mode for tile in container.read_header(data).tiles]
 
 
 def error(a: Bytes, b: Bytes) -> float:
@@ -201,12 +199,12 @@ def test_a_quick_try_that_is_far_off_spares_the_careful_one(
 def test_at_high_qualities_it_keeps_what_the_latent_does_not() -> None:
     rng = np.random.default_rng(0)
     grainy = (photo(96, 96) + rng.normal(0, 6, (96, 96, 1))).clip(0, 255).astype(np.uint8)
-    assert modes(picocodec.encode(grainy, 50)) == [container.MODE_LEARNED]
+    assert kinds(picocodec.encode(grainy, 50)) == ["learned"]
     data = picocodec.encode(grainy, 100)
-    assert modes(data) == [container.MODE_AV1_PHOTO]
+    assert kinds(data) == ["AV1 photo"]
     shown = picocodec.decode(data)
     learned = picocodec.encode(grainy, 69)
-    assert modes(learned) == [container.MODE_LEARNED]
+    assert kinds(learned) == ["learned"]
     assert error(shown, grainy) < 0.3 * error(picocodec.decode(learned), grainy)
 
 
@@ -275,13 +273,13 @@ def test_signs_are_read_better_beside_photos_that_are_learned(
     grainy = (photo(150, 100) + grain).clip(0, 255).astype(np.uint8)
     both = np.concatenate([sign(150, 504), grainy], axis=1)
     data = picocodec.encode(both, quality)
-    assert modes(data) == [container.MODE_AV1_PHOTO, container.MODE_LEARNED]
+    assert kinds(data) == ["AV1 photo", "learned"]
     assert picocodec.read_info(data).learned_tiles == 1
     decoded = picocodec.decode(data)
     with monkeypatch.context() as patched:
         patched.setattr(av1, "is_available", lambda: False)
         learned = picocodec.encode(both, quality)
-    assert modes(learned) == [container.MODE_LEARNED] * 2
+    assert kinds(learned) == ["learned"] * 2
     assert len(data) < 1.2 * len(learned)
     text = np.s_[:, :500]
     assert error(decoded[text], both[text]) < 0.6 * error(
@@ -296,7 +294,7 @@ def test_signs_are_read_better_beside_photos_that_are_learned(
 def test_a_picture_whose_tiles_all_are_av1_is_one_piece() -> None:
     pixels = sign(150, 900)
     data = picocodec.encode(pixels, 60)
-    assert modes(data) == [container.MODE_AV1_BLOCK] * 2
+    assert kinds(data) == ["AV1 block"] * 2
     whole = picocodec.decode(data)
     grown = [with_margin(pixels, tile) for tile in tiles.layout(900, 150)]
     parts = [encode_av1(part, quality_at(600)) or b"" for part in grown]
@@ -307,7 +305,7 @@ def test_a_picture_whose_tiles_all_are_av1_is_one_piece() -> None:
     for threads in (1, 3):
         assert picocodec.encode(pixels, 60, threads=threads) == data
     filled = picocodec.encode(pixels, target_size=len(data))
-    assert container.MODE_AV1_BLOCK not in modes(filled)
+    assert "AV1 block" not in kinds(filled)
 
 
 @needs_av1
@@ -335,12 +333,12 @@ def test_pages_are_of_letters_and_what_is_no_drawing_and_no_more_than_a_block(
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (150, 504, 3), np.uint8)
     one_of_two = np.concatenate([sign(150, 504), noise], axis=1)
-    assert container.MODE_AV1_BLOCK not in modes(picocodec.encode(one_of_two, 40))
+    assert "AV1 block" not in kinds(picocodec.encode(one_of_two, 40))
     drawing = np.full((150, 504, 3), 200, np.uint8)
     with_drawing = np.concatenate([sign(150, 1008), drawing], axis=1)
-    assert container.MODE_AV1_BLOCK not in modes(picocodec.encode(with_drawing, 60))
+    assert "AV1 block" not in kinds(picocodec.encode(with_drawing, 60))
     five = np.concatenate([sign(40, 504, seed) for seed in range(5)], axis=1)
-    assert modes(picocodec.encode(five, 60)) == [container.MODE_AV1_PHOTO] * 5
+    assert kinds(picocodec.encode(five, 60)) == ["AV1 photo"] * 5
     last: list[bool] = []
 
     def counted(*arguments: Any) -> Av1Photo | None:
@@ -349,21 +347,14 @@ def test_pages_are_of_letters_and_what_is_no_drawing_and_no_more_than_a_block(
 
     monkeypatch.setattr("picocodec.encoding.photos.encode_av1_photo", counted)
     page = np.concatenate([sign(150, 1008), photo(150, 504)], axis=1)
-    assert modes(picocodec.encode(page, 30)) == [container.MODE_AV1_BLOCK] * 3
+    assert kinds(picocodec.encode(page, 30)) == ["AV1 block"] * 3
     assert True in last  # a tile that would have been learned
 
 
-def forged(faded: bool, streams: list[bytes], modes: list[int]) -> bytes:
+def forged(*pieces: Piece) -> bytes:
     height, width = SIGN_BESIDE_PHOTO.shape[:2]
-    return container.write(
-        width=width,
-        height=height,
-        level=300,
-        model=load_model(DEFAULT_MODEL, 1).identity,
-        tiles=streams,
-        tile_modes=[(mode, 300) for mode in modes],
-        faded=faded,
-    )
+    model = load_model(DEFAULT_MODEL, 1).identity
+    return container.write(width=width, height=height, level=300, model=model, pieces=pieces)
 
 
 @needs_av1
@@ -372,23 +363,24 @@ def test_its_margin_fades_into_a_learned_neighbour() -> None:
     left, right = tiles.layout(*SIGN_BESIDE_PHOTO.shape[1::-1])
     stream = encode_av1(with_margin(SIGN_BESIDE_PHOTO, left), 40)
     assert stream is not None
-    pieces = [
-        stream,
-        LearnedCoder(model).encode(with_margin(SIGN_BESIDE_PHOTO, right), 300).payload,
+    coder = LearnedCoder(model)
+    right_payload = coder.encode(with_margin(SIGN_BESIDE_PHOTO, right), 300).payload
+    pieces = unlearned("AV1 photo", stream, 300), learned(right_payload, 300)
+    faded = picocodec.decode(forged(*pieces)).astype(int)
+    shown = [
+        decode_av1(stream, left.grown(MARGIN)),
+        coder.decode(right_payload, right.grown(MARGIN), 300),
     ]
-    apart, faded = (
-        picocodec.decode(forged(way, pieces, [7, 0])).astype(int) for way in (False, True)
-    )
+    inner = [pixels[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(int) for pixels in shown]
+    apart = np.concatenate(inner, axis=1)
     border = np.s_[:, 504 - MARGIN : 504 + MARGIN]
     changed = apart != faded
     assert changed[border].mean() > 0.3
     changed[border] = False
     assert not changed.any()
-    canvas = decode_av1(stream, left.grown(MARGIN)).astype(int)
-    assert np.array_equal(apart[:, :504], canvas[MARGIN:-MARGIN, MARGIN:-MARGIN])
     # A pixel left of the border is by 9/16 the left tile's, right of it by 7/16, and there the
     # margin of the left one is all that says so.
-    beyond = canvas[MARGIN:-MARGIN, 504 + MARGIN]
+    beyond = shown[0].astype(int)[MARGIN:-MARGIN, 504 + MARGIN]
     np.testing.assert_allclose(faded[:, 504], (7 * beyond + 9 * apart[:, 504]) / 16, atol=1)
 
 
@@ -407,7 +399,7 @@ def test_regions_and_previews_are_those_of_the_whole() -> None:
 def test_a_stream_without_the_margin_is_corrupt() -> None:
     own = encode_av1(SIGN_BESIDE_PHOTO[:, :504], 40)
     assert own is not None
-    data = forged(True, [own, own], [7, 7])
+    data = forged(*[unlearned("AV1 photo", own, 300)] * 2)
     with pytest.raises(CorruptTile, match="504x150 pixels for a tile of 512x158"):
         picocodec.decode(data)
 

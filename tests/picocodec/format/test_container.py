@@ -6,6 +6,7 @@ import zlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from written import learned, unlearned
 
 from picocodec.errors import (
     CorruptChunk,
@@ -19,6 +20,7 @@ from picocodec.errors import (
 )
 from picocodec.format import container
 from picocodec.format.container import ModelId
+from picocodec.format.pieces import MAX_PIECE_BYTES
 
 MODEL = ModelId("small", 1, b"\xde\xad\xbe\xef")
 
@@ -29,7 +31,7 @@ def a_file(**changes: object) -> bytes:
         "height": 400,
         "level": 500,
         "model": MODEL,
-        "tiles": [b"first tile", b"second"],
+        "pieces": [learned(b"first tile"), learned(b"second")],
         "chunks": [(b"exif", b"metadata"), (b"zzzz", b"from the future")],
     }
     return container.write(**(parts | changes))  # type: ignore[arg-type]
@@ -43,15 +45,16 @@ def resealed(data: bytearray, size: int) -> bytes:
 
 def test_golden_file() -> None:
     """Byte for byte, as docs/format.md says."""
-    data = container.write(width=100, height=300, level=420, model=MODEL, tiles=[b"abcd"])
+    pieces = [learned(b"abcd", 420)]
+    data = container.write(width=100, height=300, level=420, model=MODEL, pieces=pieces)
     assert data == bytes.fromhex(
         "8a504943"  # signature
-        "01 00"  # version, flags
+        "02 40"  # version, flags and the length of the name
         "63 ab02"  # 99, 299 as varints
         "a401"  # level 420
-        "05 736d616c6c 01 deadbeef"  # small, version 1, check
-        "04 11cd82ed"  # length and CRC-32 of the tile
-        "1331"  # CRC-16
+        "736d616c6c 01 deadbeef"  # small, version 1, check
+        "04 04 11cd82ed"  # learned, with its margin; length and CRC-32
+        "3378"  # CRC-16
         "61626364"
     )
     assert zlib.crc32(b"abcd") == 0xED82CD11
@@ -59,24 +62,29 @@ def test_golden_file() -> None:
 
 def test_a_picture_of_one_tile_pays_at_most_32_bytes() -> None:
     payload = bytes(70_000)
-    data = container.write(width=504, height=504, level=1000, model=MODEL, tiles=[payload])
+    pieces = [learned(payload, 1000)]
+    data = container.write(width=504, height=504, level=1000, model=MODEL, pieces=pieces)
     assert len(data) - len(payload) <= 32
+    pieces = [learned(b"few", 1000)]
+    data = container.write(width=100, height=100, level=1000, model=MODEL, pieces=pieces)
+    assert len(data) - len(b"few") == 28
 
 
 def test_everything_written_is_read() -> None:
-    data = a_file(gray=True, realism=128, tile_modes=[(0, 400), (7, 500)])
+    pieces = [learned(b"first tile", 400), unlearned("AV1 photo", b"second")]
+    data = a_file(gray=True, realism=128, pieces=pieces)
     header = container.read_header(data)
     assert (header.width, header.height, header.level) == (600, 400, 500)
     assert header.model == MODEL and header.gray and header.realism == 128
-    assert [(t.mode, t.level, t.length) for t in header.tiles] == [(0, 400, 10), (7, 500, 6)]
+    assert [(p.coder, p.level, p.length) for p in header.pieces] == [(0, 400, 10), (2, 500, 6)]
     assert header.file_size == len(data)
-    assert container.tile_data(header, data, 1, header.tile_offset(1)) == b"second"
+    assert container.payload(header, data, 1) == b"second"
     assert container.chunk_data(header, data) == {b"exif": b"metadata", b"zzzz": b"from the future"}
 
 
-def test_tiles_without_modes_have_the_level_of_the_picture() -> None:
+def test_tiles_that_say_no_level_have_that_of_the_picture() -> None:
     header = container.read_header(a_file())
-    assert [(t.mode, t.level) for t in header.tiles] == [(0, 500), (0, 500)]
+    assert [(p.coder, p.level) for p in header.pieces] == [(0, 500), (0, 500)]
 
 
 @pytest.mark.parametrize(
@@ -84,11 +92,11 @@ def test_tiles_without_modes_have_the_level_of_the_picture() -> None:
     [(1, 1, 1), (504, 568, 1), (569, 568, 2), (1072, 569, 4), (1073, 569, 6)],
 )
 def test_number_of_tiles(width: int, height: int, count: int) -> None:
-    data = a_file(width=width, height=height, tiles=[b"x"] * count)
+    data = a_file(width=width, height=height, pieces=[learned(b"x")] * count)
     header = container.read_header(data)
-    assert len(header.tiles) == header.rows * header.columns == count
+    assert len(header.pieces) == header.rows * header.columns == count
     with pytest.raises(ValueError, match="do not make a picture"):
-        a_file(width=width, height=height, tiles=[b"x"] * (count + 1))
+        a_file(width=width, height=height, pieces=[learned(b"x")] * (count + 1))
 
 
 def test_every_truncation_is_told() -> None:
@@ -107,18 +115,18 @@ def test_every_flipped_bit_is_told() -> None:
         with pytest.raises(PicoError):
             header = container.read_header(bytes(broken))
             container.check_size(header, len(broken))
-            for i in range(len(header.tiles)):
-                container.tile_data(header, bytes(broken), i, header.tile_offset(i))
+            for i in range(len(header.pieces)):
+                container.payload(header, bytes(broken), i)
             container.chunk_data(header, bytes(broken))
 
 
 def test_damage_is_placed() -> None:
     data = bytearray(a_file())
     header = container.read_header(bytes(data))
-    data[header.tile_offset(1)] ^= 1
-    assert container.tile_data(header, bytes(data), 0, header.size) == b"first tile"
+    data[header.offsets[1]] ^= 1
+    assert container.payload(header, bytes(data), 0) == b"first tile"
     with pytest.raises(CorruptTile, match=r"tile 1 \(row 0, column 1\)"):
-        container.tile_data(header, bytes(data), 1, header.tile_offset(1))
+        container.payload(header, bytes(data), 1)
     data = bytearray(a_file())
     data[-1] ^= 1
     with pytest.raises(CorruptChunk, match="zzzz"):
@@ -139,9 +147,37 @@ def test_other_files_are_not_ours(data: bytes) -> None:
 
 def test_unknown_version_is_told_as_such() -> None:
     data = bytearray(a_file())
-    data[4] = 2
-    with pytest.raises(UnsupportedVersion, match="version 2"):
+    data[4] = 3
+    with pytest.raises(UnsupportedVersion, match="version 3"):
         container.read_header(bytes(data))
+
+
+def test_files_of_previews_are_told_as_such() -> None:
+    data = bytes.fromhex("8a504943010063ab02a40105736d616c6c01deadbeef0411cd82ed133161626364")
+    with pytest.raises(UnsupportedVersion, match="version 1 was that of previews"):
+        container.read_header(data)
+
+
+def test_unknown_flags_are_refused() -> None:
+    data = bytearray(a_file())
+    data[5] |= 8
+    with pytest.raises(CorruptHeader, match="flags 0xc"):
+        container.read_header(resealed(data, container.read_header(a_file()).size))
+
+
+def test_nothing_can_be_said_in_two_ways() -> None:
+    """Neither a level that is the picture's, nor chunks that are none."""
+    one = dict(width=100, height=300, level=420, model=MODEL)
+    plain = container.write(**one, pieces=[learned(b"", 420)])
+    size = container.read_header(plain).size
+    at = size - 2 - 6
+    level = plain[:at] + b"\x0c" + plain[9:11] + plain[at + 1 :]
+    with pytest.raises(CorruptHeader, match="level of the picture"):
+        container.read_header(resealed(bytearray(level), size + 2))
+    chunks = bytearray(plain[: size - 2] + b"\0" + plain[size - 2 :])
+    chunks[5] |= 4
+    with pytest.raises(CorruptHeader, match="announces chunks"):
+        container.read_header(resealed(chunks, size + 1))
 
 
 def test_mandatory_chunks_must_be_known() -> None:
@@ -160,13 +196,13 @@ def test_absurd_sizes_are_refused_before_anything_is_made() -> None:
     data[6:8] = b"\xff\xff"  # the width's varint now swallows the height and more
     with pytest.raises(PicoError):
         container.read_header(bytes(data))
-    huge = bytearray(container.SIGNATURE + bytes([1, 0]) + b"\xff\xff\xff\xff\x0f" * 2 + bytes(60))
+    huge = bytearray(container.SIGNATURE + bytes([2, 0]) + b"\xff\xff\xff\xff\x0f" * 2 + bytes(60))
     with pytest.raises(CorruptHeader, match="sides end at"):
         container.read_header(bytes(huge), max_pixels=1 << 60)
 
 
 def test_a_long_varint_form_is_refused() -> None:
-    short = a_file(width=100, tiles=[b"x"])
+    short = a_file(width=100, pieces=[learned(b"x")])
     size = container.read_header(short).size
     longer = bytearray(short[:6] + bytes([99 | 0x80, 0]) + short[7:])
     with pytest.raises(CorruptHeader, match="shortest form"):
@@ -182,11 +218,11 @@ def test_duplicate_chunks_are_refused() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"width": 0, "tiles": []},
+        {"width": 0, "pieces": []},
         {"width": (1 << 20) + 1},
         {"level": 1001},
-        {"width": 1 << 20, "height": 1 << 20, "tiles": [b""] * 4326400},
-        {"tiles": [b"", bytes(container.MAX_TILE_BYTES + 1)]},
+        {"width": 1 << 20, "height": 1 << 20, "pieces": []},
+        {"pieces": [learned(b""), learned(bytes(MAX_PIECE_BYTES + 1))]},
         {"chunks": [(b"exif", bytes(container.MAX_CHUNK_BYTES + 1))]},
         {"chunks": [(b"ab1 ", b"")]},
         {"chunks": [(b"zzzz", b"")] * 65},
@@ -217,7 +253,7 @@ def test_a_header_beyond_the_limits_is_refused_whatever_its_checksum() -> None:
     data = a_file()
     header = container.read_header(data)
     name = data.index(b"exif")
-    tile = header.size - 2 - 2 * 9 - 1 - 2 * 5
+    tile = header.size - 2 - 2 * 9 - 1 - 2 * 6 + 1
     assert data[tile] == 10
     for at, byte, fault in ((name, ord("1"), "which is none"), (tile, 0xFF, "more than 16777216")):
         changed = bytearray(data)
@@ -230,7 +266,7 @@ def test_a_header_beyond_the_limits_is_refused_whatever_its_checksum() -> None:
 
 
 def test_a_small_file_cannot_announce_endless_tiles() -> None:
-    data = container.SIGNATURE + bytes([1, 0]) + b"\xff\xff\x3f" * 2 + bytes(100)
+    data = container.SIGNATURE + bytes([2, 0]) + b"\xff\xff\x3f" * 2 + bytes(100)
     with pytest.raises(CorruptHeader, match="4330561 tiles"):
         container.read_header(data, max_pixels=1 << 40)
 
@@ -239,4 +275,4 @@ def test_a_small_file_cannot_announce_endless_tiles() -> None:
 @settings(max_examples=300, deadline=None)
 def test_noise_behind_the_signature_gives_typed_errors(noise: bytes) -> None:
     with pytest.raises(PicoError):
-        container.read_header(container.SIGNATURE + bytes([1]) + noise)
+        container.read_header(container.SIGNATURE + bytes([2]) + noise)

@@ -5,6 +5,7 @@ It shares no code with picocodec: only the arrays of a model's tables.npz are co
 
 from __future__ import annotations
 
+import zlib
 from math import ceil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from tiny import photo
 
 from picocodec.coders.learned import LearnedCoder, decode_symbols
+from picocodec.format import container
 from picocodec.format.tiles import layout, tiles_along
 from picocodec.images.canvas import with_margin
 from picocodec.model.model import Model
@@ -119,6 +121,69 @@ class Document:
         symbols = np.array(self.group(flat)).reshape(-1, 4 * rows, 4 * columns)
         assert self.state == 0 and not self.words
         return z, symbols
+
+
+def crc16(data: bytes) -> int:
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return crc
+
+
+def pieces_of(data: bytes) -> list[tuple[int, int, list[int], bytes]]:
+    """Sections 2 and 3: coder, level, tiles and payload of every piece."""
+    at = 0
+
+    def number(count: int) -> int:
+        nonlocal at
+        at += count
+        return int.from_bytes(data[at - count : at], "little")
+
+    def varint() -> int:
+        value, shift = 0, 0
+        while (byte := number(1)) & 0x80:
+            value, shift = value | (byte & 0x7F) << shift, shift + 7
+        return value | byte << shift
+
+    assert number(4) == int.from_bytes(b"\x8aPIC", "little") and number(1) == 2
+    flags = number(1)
+    across, down = (max(1, ceil((varint() + 1 - 64) / 504)) for _ in range(2))
+    level = number(2)
+    number((flags >> 4) + 1 + 1 + 4 + (flags >> 1 & 1))
+    left, found = list(range(across * down)), []
+    while left:
+        kind = number(1)
+        own = number(2) if kind & 8 else level
+        rows, columns = (kind >> 4 & 3) + 1, (kind >> 6) + 1
+        tiles = [left[0] + r * across + c for r in range(rows) for c in range(columns)]
+        assert left[0] % across + columns <= across and set(tiles) <= set(left)
+        left = [tile for tile in left if tile not in tiles]
+        found.append((kind & 3, own, tiles, varint(), number(4)))
+    if flags & 4:
+        for _ in range(varint()):
+            number(4), varint(), number(4)
+    end = at
+    assert number(2) == crc16(data[:end])
+    pieces = []
+    for coder, own, tiles, length, crc in found:
+        number(length)
+        payload = data[at - length : at]
+        assert zlib.crc32(payload) == crc
+        pieces.append((coder, own, tiles, payload))
+    return pieces
+
+
+def test_pieces_are_as_the_document_says() -> None:
+    assert crc16(b"123456789") == 0x29B1
+    paths = sorted((Path(__file__).parents[2] / "golden").glob("*/*.pico"))
+    for data in [path.read_bytes() for path in paths]:
+        header = container.read_header(data)
+        assert pieces_of(data) == [
+            (p.coder, p.level, p.tiles(header.columns), container.payload(header, data, i))
+            for i, p in enumerate(header.pieces)
+        ]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from picocodec.coders.learned import decode_symbols
 from picocodec.decoding.decoder import decode_picture
 from picocodec.format import container
+from picocodec.format.pieces import CoderId
 from picocodec.format.tiles import layout
 from picocodec.images.picture import to_array
 from picocodec.model.store import DEFAULT_MODEL, load_model_for
@@ -27,11 +28,12 @@ def symbols_digest(data: bytes) -> str:
     header = container.read_header(data)
     model = load_model_for(header.model, threads=1)
     digest = hashlib.sha256()
-    for i, tile in enumerate(layout(header.width, header.height)):
-        if header.tiles[i].mode != container.MODE_LEARNED:
+    tiles = layout(header.width, header.height)
+    for number, piece in enumerate(header.pieces):
+        if piece.coder != CoderId.LEARNED:
             continue
-        payload = container.tile_data(header, data, i, header.tile_offset(i))
-        for part in decode_symbols(model, payload, tile, header.tiles[i].level):
+        payload = container.payload(header, data, number)
+        for part in decode_symbols(model, payload, tiles[piece.first], piece.level):
             digest.update(part.astype("<i4").tobytes())
     return digest.hexdigest()
 

@@ -14,14 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from written import kinds, learned, payloads
 
 import picocodec
 from picocodec import errors
 from picocodec.format import container
+from picocodec.format.pieces import Piece
+from picocodec.model.store import DEFAULT_MODEL
 
 FOLDER = Path(__file__).parents[2] / "hostile"
 FILES = sorted(FOLDER.glob("*/*.pico"))
-GOLDEN = sorted((FOLDER.parent / "golden" / "small.v0").glob("*.pico"))
+GOLDEN = sorted((FOLDER.parent / "golden" / DEFAULT_MODEL).glob("*.pico"))
 MIB = 1 << 20
 
 
@@ -63,7 +66,7 @@ def test_pillows_limit_below_a_lossless_tile_is_a_typed_error(
     drawing = np.zeros((40, 60, 3), np.uint8)
     drawing[10:20, 10:30] = 255
     data = picocodec.encode(drawing)
-    assert container.read_header(data).tiles[0].mode == container.MODE_LOSSLESS
+    assert kinds(data) == ["lossless"]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(errors.LimitExceeded, match="MAX_IMAGE_PIXELS"):
         picocodec.decode(data)
@@ -158,7 +161,7 @@ def test_chunks_in_any_order_give_the_same_picture(golden: list[Golden], order: 
         height=full.header.height,
         level=full.header.level,
         model=full.header.model,
-        tiles=[full.data[start : start + full.header.tiles[0].length]],
+        pieces=[learned(full.data[start : full.header.offsets[1]], full.header.level)],
         chunks=[chunks[i] for i in order],
     )
     decoded = outcome(data)
@@ -180,18 +183,19 @@ def test_a_changed_tile_of_right_checksums_never_crashes(
     """What passes for a tile is a picture of the right size, or a typed error."""
     one = golden[which]
     header = one.header
-    tiles = [
-        bytearray(container.tile_data(header, one.data, i, header.tile_offset(i)))
-        for i in range(len(header.tiles))
-    ]
+    first = bytearray(payloads(one.data)[0])
     for where, flip in edits:
-        tiles[0][int(where * len(tiles[0]))] ^= flip
+        first[int(where * len(first))] ^= flip
+    pieces = [
+        Piece(payload, e.coder, e.level, e.rows, e.columns, e.margin)
+        for payload, e in zip([bytes(first), *payloads(one.data)[1:]], header.pieces, strict=True)
+    ]
     data = container.write(
         width=header.width,
         height=header.height,
         level=header.level,
         model=header.model,
-        tiles=[bytes(t) for t in tiles],
+        pieces=pieces,
         gray=header.gray,
     )
     decoded = outcome(data)

@@ -206,7 +206,7 @@ def photo_jpeg():
         (photo_jpeg()[:-500], "truncated"),
         (photo_jpeg()[:30], "cannot be read|not an image"),
         (saved(Image.new("RGB", (9, 9)), "PNG").getvalue()[:40], "cannot be read|not an image"),
-        (b"\x8aPIC\x01\x00", "ends within its header"),
+        (b"\x8aPIC\x02\x00", "ends within its header"),
     ],
     ids=["empty", "text", "truncated-jpeg", "jpeg-head", "truncated-png", "truncated-pico"],
 )

@@ -40,7 +40,7 @@ def use(folder: Path) -> None:
     model.coder  # noqa: B018
     for name in FILES:
         if name.endswith(".onnx"):
-            model._session(name.removesuffix(".onnx"))
+            model._sessions.of(name.removesuffix(".onnx"))
 
 
 def resealed(folder: Path, name: str, data: bytes) -> None:
@@ -222,7 +222,7 @@ def test_a_network_that_fails_is_named(copy: Path, monkeypatch: pytest.MonkeyPat
         node.input[:] = ["unheard" if i == "symbols" else i for i in node.input]
     model = load_model("tiny.v1", threads=1)
     changed = graph.SerializeToString()
-    monkeypatch.setattr(model, "_read", lambda name: changed)
+    monkeypatch.setattr(model._files, "read", lambda name: changed)
     with pytest.raises(NetworkFailed, match="synthesis.onnx"):
         decode_picture(data, threads=1)
 

@@ -1,6 +1,7 @@
 """What a release is made of never changes: its model, its golden files, its conformance cases.
 
-`tests/released/<model>.sha256` lists them. `conformance/make.py` adds to it, nothing takes away.
+`tests/released/format-<version>/<model>.sha256` lists them. `conformance/make.py` adds to it,
+nothing takes away.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from picocodec.format.container import VERSION
+
 ROOT = Path(__file__).parents[3]
 MODELS = ROOT / "src" / "picocodec" / "models"
-LISTS = sorted((ROOT / "tests" / "released").glob("*.sha256"))
+LISTS = sorted((ROOT / "tests" / "released" / f"format-{VERSION}").glob("*.sha256"))
 
 
 def entries(path: Path) -> dict[str, str]:

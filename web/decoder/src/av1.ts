@@ -1,7 +1,6 @@
-/** Tiles and blocks of tiles kept as still pictures of AV1: docs/format.md, section 3. */
-import { type Header, Mode } from "./container.js";
+/** Pieces kept as still pictures of AV1: docs/format.md, section 3. */
+import { type Area, Coder, type Header, payloadOf, type Piece } from "./container.js";
 import { PicoError } from "./errors.js";
-import { type Area, type Piece, pieceOf } from "./pieces.js";
 
 export interface Av1Image extends Piece {
   /** Two units (OBUs) of AV1: a sequence header and a frame. */
@@ -20,23 +19,18 @@ const FRAME = 0x32;
 const IDENTITY = 0;
 const BT601 = 6;
 
-/** Whether a tile of this mode is kept as AV1. */
-export function isAv1(mode: number): boolean {
-  return mode === Mode.Av1 || mode === Mode.Av1Block || mode === Mode.Av1Photo;
-}
-
 /**
- * What shows tile `index`, of mode 5 to 7, and the tiles that share its block. Whether the frame
- * is sound is left to the AV1 decoder; where that fails, the tile is a `CorruptTile`.
+ * What shows piece `number`, of AV1. Whether the frame is sound is left to the AV1 decoder; where
+ * that fails, its tiles are a `CorruptTile`.
  */
-export function av1Image(file: Uint8Array, header: Header, index: number): Av1Image {
-  const { mode } = header.tiles[index]!;
-  if (!isAv1(mode)) {
-    throw new RangeError(`tile ${index} has mode ${mode}, which is not AV1`);
+export function av1Image(file: Uint8Array, header: Header, number: number): Av1Image {
+  const piece = header.pieces[number]!;
+  if (piece.coder !== Coder.Av1) {
+    throw new RangeError(`piece ${number} has coder ${piece.coder}, which is not AV1`);
   }
-  const { area, tiles, data } = pieceOf(file, header, index);
-  const level = checkStream(data, area, index);
-  return { area, tiles, stream: data.slice(), avif: avifOf(data, area, level) };
+  const data = payloadOf(file, header, number);
+  const level = checkStream(data, piece.area, piece.tiles[0]!);
+  return { ...piece, stream: data.slice(), avif: avifOf(data, piece.area, level) };
 }
 
 /**

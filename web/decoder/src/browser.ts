@@ -1,8 +1,8 @@
 /** What only a browser can do. */
 import { type Av1Image, toRgb } from "./av1.js";
+import type { Piece } from "./container.js";
 import { PicoError } from "./errors.js";
 import type { LosslessImage } from "./lossless.js";
-import type { Piece } from "./pieces.js";
 
 /** The pixels of a lossless image, exactly, by the browser's own WebP decoder. */
 export async function losslessPixels(image: LosslessImage): Promise<ImageData> {

@@ -9,30 +9,35 @@ const TILE_EXTRA = 64;
 export const MARGIN = 4;
 const MAX_SIDE = 2 ** 20;
 const MAX_TILES = 2 ** 16;
-const MAX_TILE_BYTES = 2 ** 24;
+const MAX_PIECE_BYTES = 2 ** 24;
 const MAX_CHUNKS = 64;
 const MAX_CHUNK_BYTES = 2 ** 26;
 
 export const MAX_PIXELS = 2 ** 28;
 
-/** Tiles to a side of a block. */
-export const BLOCK = 4;
+/** How a piece is coded: section 3. */
+export const Coder = { Learned: 0, Lossless: 1, Av1: 2 } as const;
 
-/** How a tile is coded: section 3. */
-export const Mode = {
-  Learned: 0, WebP: 1, WebPBlock: 2, Lossless: 3, Block: 4, Av1: 5, Av1Block: 6,
-  Av1Photo: 7,
-} as const;
-
-/** What a tile owns, in pixels, and where its data lies in the file. */
-export interface Tile {
+/** Part of a picture, in pixels. */
+export interface Area {
   readonly top: number;
   readonly left: number;
   readonly height: number;
   readonly width: number;
+}
+
+/** A tile, or a few tiles that are coded as one, and where its payload lies in the file. */
+export interface Piece {
+  readonly coder: number;
   /** Thousandths. */
   readonly level: number;
-  readonly mode: number;
+  /** What its tiles own. */
+  readonly own: Area;
+  /** What its payload covers: the same, or 4 pixels more on each side, beyond the edges, too. */
+  readonly area: Area;
+  readonly hasMargin: boolean;
+  /** The numbers of its tiles, in rising order. */
+  readonly tiles: readonly number[];
   readonly offset: number;
   readonly length: number;
   readonly crc: number;
@@ -55,12 +60,11 @@ export interface Header {
   /** First four bytes of the model's fingerprint, in hexadecimal. */
   readonly check: string;
   readonly gray: boolean;
-  /** Whether learned tiles fade into each other: section 4 of the format, the caller's affair. */
-  readonly faded: boolean;
   /** 0 to 255 for 0 to 1; null where the file recommends none. */
   readonly realism: number | null;
-  readonly tiles: readonly Tile[];
+  readonly pieces: readonly Piece[];
   /** Of tiles. */
+  readonly rows: number;
   readonly columns: number;
   readonly chunks: readonly Chunk[];
 }
@@ -75,16 +79,17 @@ export interface Grid {
   readonly usedColumns: number;
 }
 
-export function gridOf(tile: Tile): Grid {
-  const zRows = Math.ceil((tile.height + 2 * MARGIN) / 64);
-  const zColumns = Math.ceil((tile.width + 2 * MARGIN) / 64);
+/** Of a learned piece. */
+export function gridOf({ area }: Piece): Grid {
+  const zRows = Math.ceil(area.height / 64);
+  const zColumns = Math.ceil(area.width / 64);
   return {
     zRows,
     zColumns,
     yRows: 4 * zRows,
     yColumns: 4 * zColumns,
-    usedRows: Math.ceil((tile.height + 2 * MARGIN) / 16),
-    usedColumns: Math.ceil((tile.width + 2 * MARGIN) / 16),
+    usedRows: Math.ceil(area.height / 16),
+    usedColumns: Math.ceil(area.width / 16),
   };
 }
 
@@ -96,9 +101,10 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
   }
   const cursor = new Cursor(file, SIGNATURE.length);
   const version = cursor.byte();
-  if (version !== 1) throw new PicoError("UnsupportedVersion", `format version ${version}`);
-  const flags = cursor.byte();
-  if (flags > 31) throw new PicoError("CorruptHeader", `unknown flags ${flags}`);
+  if (version !== 2) throw new PicoError("UnsupportedVersion", `format version ${version}`);
+  const first = cursor.byte();
+  const flags = first & 15;
+  if (flags > 7) throw new PicoError("CorruptHeader", `unknown flags ${flags}`);
   const width = cursor.varint() + 1;
   const height = cursor.varint() + 1;
   if (Math.max(width, height) > MAX_SIDE) {
@@ -112,7 +118,7 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
     throw new PicoError("CorruptHeader", `${rows.length * columns.length} tiles`);
   }
   const level = cursor.level();
-  const name = ascii(cursor.take(cursor.byte()));
+  const name = ascii(cursor.take((first >> 4) + 1));
   if (!/^[a-z][a-z0-9-]{0,15}$/.test(name)) {
     throw new PicoError("CorruptHeader", "the name of the model is none");
   }
@@ -122,25 +128,18 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
 
   // Offsets are relative to the header's end until that is known.
   let offset = 0;
-  const tiles: Tile[] = [];
-  for (const [top, tileHeight] of rows) {
-    for (const [left, tileWidth] of columns) {
-      const mode = flags & 1 ? cursor.byte() : 0;
-      const tileLevel = flags & 1 ? cursor.level() : level;
-      const length = cursor.varint();
-      if (length > MAX_TILE_BYTES) {
-        throw new PicoError("CorruptHeader", `tile ${tiles.length} of ${length} bytes`);
-      }
-      const crc = cursor.uint(4);
-      tiles.push({
-        top, left, height: tileHeight, width: tileWidth, level: tileLevel, mode, offset, length, crc,
-      });
-      offset += length;
-    }
+  const pieces: Piece[] = [];
+  const covered: boolean[] = Array(rows.length * columns.length).fill(false);
+  for (let at = 0; at >= 0; at = covered.indexOf(false, at)) {
+    const piece = readPiece(cursor, level, offset);
+    pieces.push(placed(piece, at, rows, columns, covered));
+    offset += piece.length;
   }
   const chunks: Chunk[] = [];
   const count = flags & 4 ? cursor.varint() : 0;
-  if (count > MAX_CHUNKS) throw new PicoError("CorruptHeader", `${count} chunks`);
+  if (count > MAX_CHUNKS || (flags & 4 && count === 0)) {
+    throw new PicoError("CorruptHeader", `${count} chunks`);
+  }
   for (let i = 0; i < count; i++) {
     const type = ascii(cursor.take(4));
     const length = cursor.varint();
@@ -166,22 +165,83 @@ export function readHeader(file: Uint8Array, maxPixels = MAX_PIXELS): Header {
     throw new PicoError("CorruptHeader", "bytes follow the end of the file");
   }
   return {
-    width, height, level, model, check, gray: (flags & 8) !== 0, faded: (flags & 16) !== 0, realism,
+    width, height, level, model, check, gray: (flags & 1) !== 0, realism,
+    rows: rows.length,
     columns: columns.length,
-    tiles: tiles.map((tile) => ({ ...tile, offset: start + tile.offset })),
+    pieces: pieces.map((piece) => ({ ...piece, offset: start + piece.offset })),
     chunks: chunks.map((chunk) => ({ ...chunk, offset: start + chunk.offset })),
   };
 }
 
-/** The data of tile `index`, its checksum verified. */
-export function tileData(file: Uint8Array, header: Header, index: number): Uint8Array {
-  const { mode, offset, length, crc } = header.tiles[index]!;
-  if (mode > Mode.Av1Photo) {
-    throw new PicoError("UnsupportedVersion", `tile ${index} has mode ${mode}`);
+type Span = readonly [start: number, length: number];
+
+/** A piece as the table has it, before it is placed. */
+interface Entry extends Omit<Piece, "own" | "area" | "tiles"> {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+function readPiece(cursor: Cursor, level: number, offset: number): Entry {
+  const wrong = (what: string): PicoError => new PicoError("CorruptHeader", `a piece ${what}`);
+  const kind = cursor.byte();
+  const [coder, hasMargin, rows, columns] = [
+    kind & 3, (kind & 4) !== 0, ((kind >> 4) & 3) + 1, (kind >> 6) + 1,
+  ];
+  if (hasMargin && rows * columns > 1) throw wrong("with a margin has several tiles");
+  if (coder === Coder.Learned && !hasMargin) throw wrong("is learned and has no margin");
+  if (coder === Coder.Lossless && hasMargin) throw wrong("is lossless and has a margin");
+  const own = kind & 8 ? cursor.level() : level;
+  if (kind & 8 && own === level) throw wrong("has a level that is the picture's");
+  const length = cursor.varint();
+  if (length > MAX_PIECE_BYTES) throw wrong(`of ${length} bytes`);
+  return { coder, hasMargin, rows, columns, level: own, offset, length, crc: cursor.uint(4) };
+}
+
+/** A piece from tile `at` on, whose tiles then count as covered. */
+function placed(
+  { rows, columns, ...piece }: Entry,
+  at: number,
+  down: readonly Span[],
+  across: readonly Span[],
+  covered: boolean[],
+): Piece {
+  const [row, column] = [Math.floor(at / across.length), at % across.length];
+  const tiles: number[] = [];
+  for (let r = row; r < row + rows; r++) {
+    for (let c = column; c < column + columns; c++) tiles.push(r * across.length + c);
+  }
+  const fits = row + rows <= down.length && column + columns <= across.length;
+  if (!fits || tiles.some((tile) => covered[tile])) {
+    throw new PicoError("CorruptHeader", "a piece has tiles of another, or that there are none of");
+  }
+  for (const tile of tiles) covered[tile] = true;
+  const [top, lowest] = [down[row]!, down[row + rows - 1]!];
+  const [left, last] = [across[column]!, across[column + columns - 1]!];
+  const own = {
+    top: top[0],
+    left: left[0],
+    height: lowest[0] + lowest[1] - top[0],
+    width: last[0] + last[1] - left[0],
+  };
+  const margin = piece.hasMargin ? MARGIN : 0;
+  const area = {
+    top: own.top - margin,
+    left: own.left - margin,
+    height: own.height + 2 * margin,
+    width: own.width + 2 * margin,
+  };
+  return { ...piece, own, area, tiles };
+}
+
+/** The payload of piece `number`, its checksum verified. */
+export function payloadOf(file: Uint8Array, header: Header, number: number): Uint8Array {
+  const { coder, offset, length, crc, tiles } = header.pieces[number]!;
+  if (coder > Coder.Av1) {
+    throw new PicoError("UnsupportedVersion", `tile ${tiles[0]} has coder ${coder}`);
   }
   const data = file.subarray(offset, offset + length);
   if (crc32(data) !== crc) {
-    throw new PicoError("CorruptTile", `tile ${index} does not match its checksum`);
+    throw new PicoError("CorruptTile", `tile ${tiles[0]} does not match its checksum`);
   }
   return data;
 }
@@ -201,7 +261,7 @@ export function chunkData(file: Uint8Array, header: Header): Map<string, Uint8Ar
 }
 
 /** Start and length of each tile along a side. */
-function* spans(side: number): Generator<[start: number, length: number]> {
+function* spans(side: number): Generator<Span> {
   const count = Math.max(1, Math.ceil((side - TILE_EXTRA) / TILE));
   for (let i = 0; i < count; i++) {
     yield [i * TILE, i < count - 1 ? TILE : side - i * TILE];

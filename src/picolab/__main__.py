@@ -1,0 +1,3 @@
+from picolab.cli import main
+
+raise SystemExit(main())

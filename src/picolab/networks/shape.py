@@ -1,0 +1,89 @@
+"""The shape of a codec as data: a dataclass read from TOML, checked, and nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+INTEGER_LIMIT = 112  # channels of the integer network: its sums stay exact in 32-bit floats
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths (`*_channels`) and numbers of blocks (`*_blocks`) at each resolution.
+
+    The suffix 8, 16, 32 or 64 is the factor by which the picture is reduced there. `expand_8` and
+    `expand_16` are what the inside of a block is wider than its outside.
+    """
+
+    name: str
+    y_channels: int
+    z_channels: int
+    encoder_channels_8: int
+    encoder_blocks_8: int
+    encoder_channels_16: int
+    encoder_blocks_16: int
+    hyper_channels: int
+    hyper_blocks: int
+    scale_channels: int
+    context_channels: int
+    context_blocks: int
+    decoder_channels_16: int
+    decoder_blocks_16: int
+    decoder_channels_8: int
+    decoder_blocks_8: int
+    expand_8: int = 1
+    expand_16: int = 1
+    dial_blocks: int = 2  # the decoder's last blocks, which follow level and realism
+    noise_channels: int = 8  # that these blocks are given where realism is not 0
+    overlap: int = 32  # channels of y whose part of the shortcut reaches into the blocks around
+    knots: int = 8  # of everything that is interpolated over the level
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.type == "int" and (value < 0 or (value == 0 and "blocks" not in f.name)):
+                if f.name not in ("overlap", "noise_channels"):
+                    raise ValueError(f"model shape: {f.name} = {value} must be positive")
+        if self.overlap > self.y_channels:
+            raise ValueError(f"model shape: overlap = {self.overlap} must be at most y_channels")
+        if self.dial_blocks > self.decoder_blocks_8:
+            raise ValueError(
+                f"model shape: dial_blocks = {self.dial_blocks} must be at most decoder_blocks_8"
+            )
+        if self.knots < 2:
+            raise ValueError(f"model shape: knots = {self.knots} must be at least 2")
+        for key in ("z_channels", "scale_channels"):
+            if getattr(self, key) > INTEGER_LIMIT:
+                raise ValueError(f"model shape: {key} must be at most {INTEGER_LIMIT}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_shape(path: str | Path) -> Shape:
+    """Read a shape; unknown, missing and mistyped keys raise `ValueError` that names the file."""
+    with open(path, "rb") as f:
+        return shape_from_dict(tomllib.load(f), str(path))
+
+
+def is_shape(path: str | Path) -> bool:
+    """Whether a file is one of these, rather than a configuration of generation 1."""
+    with open(path, "rb") as f:
+        return "decoder_channels_4" not in tomllib.load(f)
+
+
+def shape_from_dict(values: dict[str, Any], where: str) -> Shape:
+    known = {f.name: f.type for f in fields(Shape)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
+    for key, value in values.items():
+        if type(value).__name__ != known[key]:
+            raise ValueError(f"{where}: {key} = {value!r} should be of type {known[key]}")
+    try:
+        return Shape(**values)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from None

@@ -1,0 +1,93 @@
+"""The networks of a codec as the graphs that are released: folded, with pixels at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from picolab.networks.layers import fold
+from picolab.networks.model import Codec
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A module with an example of its inputs, and the names of both ends."""
+
+    module: nn.Module
+    example: tuple[Tensor, ...]
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+
+class Analysis(nn.Module):
+    """picture `[1, 3, H, W]` in [0, 1], level to y, z."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.encoder = codec.encoder
+
+    def forward(self, picture: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encoder(picture - 0.5, level)
+
+
+class Context(nn.Module):
+    """y, z, coded, level to symbols: the encoder's half of the context model."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.decoder, self.model = codec.context_decoder, codec.context_model
+
+    def forward(self, y: Tensor, z: Tensor, coded: Tensor, level: Tensor) -> Tensor:
+        return self.model.quantised(self.decoder(z, level), y, coded, level)
+
+
+class Synthesis(nn.Module):
+    """symbols, z, level, and with the dial realism and noise, to the picture, not clamped."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.context_decoder, self.model = codec.context_decoder, codec.context_model
+        self.decoder = codec.decoder
+
+    def forward(
+        self,
+        symbols: Tensor,
+        z: Tensor,
+        level: Tensor,
+        realism: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        y_hat = self.model.decode(self.context_decoder(z, level), symbols, level)
+        return self.decoder(y_hat, level, realism, noise) + 0.5
+
+
+def released_graphs(codec: Codec, dial: bool) -> dict[str, Graph]:
+    """The graphs of `codec`, which is folded in place, its weights rounded to float16 as they are
+    stored. Without `dial` the decoder knows the closest pixels alone."""
+    codec = codec.eval().cpu()
+    for part in (codec.encoder, codec.context_decoder, codec.context_model, codec.decoder):
+        fold(part)
+        for parameter in part.parameters():
+            parameter.data = parameter.data.half().float()
+    shape, level = codec.shape, torch.tensor([0.5])
+    y, z = torch.randn(1, shape.y_channels, 8, 12), torch.randn(1, shape.z_channels, 2, 3)
+    realism, noise = torch.tensor([0.5]), torch.randn(1, shape.noise_channels, 16, 24)
+    decoded: tuple[Tensor, ...] = (y.round(), z, level)
+    names = ["symbols", "z", "level"]
+    if dial:
+        decoded, names = (*decoded, realism, noise), [*names, "realism", "noise"]
+    return {
+        "analysis": Graph(
+            Analysis(codec), (torch.rand(1, 3, 128, 192), level), ["picture", "level"], ["y", "z"]
+        ),
+        "context": Graph(
+            Context(codec),
+            (y, z, torch.ones_like(y), level),
+            ["y", "z", "coded", "level"],
+            ["symbols"],
+        ),
+        "synthesis": Graph(Synthesis(codec), decoded, names, ["picture"]),
+    }

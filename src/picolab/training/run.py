@@ -1,0 +1,473 @@
+"""A stage of a lineage at work: it starts, goes on from its checkpoint, cools down, and stops.
+
+The trunk of a stage runs at a constant learning rate for as long as it is given. A release comes
+from a *cooldown*: a branch in a folder of its own that starts from the trunk's checkpoint, and
+whose rate falls to nothing over a share of the pixels so far. The trunk goes on from where it was.
+
+All of a run (weights, their moving average, optimisers, lambdas, random generators) is one
+checkpoint. With as many processes as before, a run goes on bit for bit as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from picolab.data.crops import TileFile, principal_components
+from picolab.losses.objective import Objective
+from picolab.networks.model import Codec, quantise, squared_error
+from picolab.training.checkpoint import (
+    load_checkpoint,
+    load_optimiser_tensors,
+    optimiser_tensors,
+    save_checkpoint,
+    with_prefix,
+    without_prefix,
+)
+from picolab.training.control import LambdaController
+from picolab.training.lineage import Lineage, Stage
+from picolab.training.machine import training_type
+from picolab.training.muon import Muon
+from picolab.training.step import (
+    Kernels,
+    Outcome,
+    draw_sample,
+    entropy_alone,
+    rate_and_distortion,
+)
+from picolab.training.validate import FIXED_BITS, LEVELS, at_fixed_bits, score, validate
+
+EMA_EVERY = 4  # steps: the moving average is nearly as good, and costs a quarter
+SHOW_EVERY = 20  # steps between two readings of the figures, which wait for a GPU
+ADAM_ALONE = ("gain", "scale", "bias", "z_index", "haar")  # names that Muon leaves to AdamW
+
+
+@dataclass
+class Options:
+    """How to run a stage on this machine. All limits are of this call, 0 for none."""
+
+    folder: Path  # of the lineage: stages have folders of their own in it
+    device: torch.device
+    dtype: torch.dtype | None = None  # None: what the machine does well
+    compile: bool = True
+    minutes: float = 0
+    pixels: float = 0
+    cooldown: float = 0  # share of the pixels so far; 0: the trunk goes on
+    branch: str = "cooldown"  # the name of the folder beside the stage's
+    dry_run: bool = False
+    lpips: bool = True
+    tiles: Path | None = None  # in place of the recipe's
+
+
+@dataclass
+class Progress:
+    """Where a run is; `pixels` count from the stage's beginning, over all processes."""
+
+    step: int = 0
+    pixels: float = 0
+    cpu_seconds: float = 0  # of this process alone
+    cool_from: float = 0  # pixels at which the rate begins to fall, ...
+    cool_over: float = 0  # ... and over which it falls; 0: it does not
+
+    def rate(self, stage: Stage) -> float:
+        rate = stage.rate * min(1.0, (self.step + 1) / max(stage.warmup, 1))
+        if self.cool_over:
+            rate *= max(0.0, 1 - (self.pixels - self.cool_from) / self.cool_over)
+        return rate
+
+    @property
+    def end(self) -> float:
+        """Where a cooldown ends, infinity for a trunk."""
+        return self.cool_from + self.cool_over if self.cool_over else math.inf
+
+
+class Run:
+    """One stage, or a cooldown of it, in this process (one of `world`)."""
+
+    def __init__(self, lineage: Lineage, stage: Stage, options: Options) -> None:
+        self.lineage, self.stage, self.options = lineage, stage, options
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        self.device = options.device
+        self.dtype = options.dtype or training_type(options.device)
+        folder = options.tiles or lineage.tiles
+        self.tiles = TileFile(folder, False, lineage.draws).to(self.device)
+        self.held_out = TileFile(folder, True, lineage.draws)
+        torch.manual_seed(lineage.seed)  # every process starts from the same weights
+        self.codec = Codec(lineage.shape)
+        self.progress = Progress()
+        self.controller = LambdaController(lineage.bits, self.codec, self.device)
+        self._begin()
+        self.codec.to(self.device)
+        self.learning = learning_parameters(self.codec, stage)
+        self.optimisers = make_optimisers(self.codec, stage, self.learning)
+        self.ema = [p.detach().clone() for p in self.codec.parameters()]
+        self.objective: Objective | None = None
+        if stage.losses.perceptual:
+            bf16 = self.dtype == torch.bfloat16
+            self.objective = Objective(stage.losses, bf16).to(self.device)
+        torch.manual_seed(lineage.seed + 1000 + self.rank)
+        self.generator = torch.Generator().manual_seed(lineage.seed * 1000 + self.rank)
+        self.kernels = Kernels()
+        self.network: nn.Module = self.codec
+        if options.compile:
+            self._compile()
+        self.asked_to_stop: list[int] = []
+        self._resume()
+
+    # -- beginning, and state ---------------------------------------------------------------
+
+    @property
+    def own_folder(self) -> Path:
+        name = self.stage.name
+        if self.options.cooldown:
+            name = f"{name}-{self.options.branch}"
+        return self.options.folder / name
+
+    def _begin(self) -> None:
+        """Principal components for the first stage, else what the stage before it learned."""
+        before = self.lineage.before(self.stage)
+        if before is None:
+            self.codec.start_from_components(
+                *principal_components(self.tiles, self.lineage.shape.y_channels)
+            )
+        else:
+            folder = self.options.folder / before.name / "checkpoint"
+            if not folder.is_dir() and (self.own_folder / "checkpoint").is_dir():
+                return  # all is in the checkpoint
+            tensors, _ = load_checkpoint(folder)
+            self.codec.load_state_dict(without_prefix("model", tensors))
+
+    def _resume(self) -> None:
+        """Go on from this run's checkpoint; a cooldown begins from its trunk's."""
+        own = self.own_folder / "checkpoint"
+        branching = bool(self.options.cooldown) and not own.is_dir()
+        try:
+            source = self.options.folder / self.stage.name / "checkpoint" if branching else own
+            tensors, values = load_checkpoint(source)
+        except FileNotFoundError:
+            if branching:
+                raise
+            return
+        self.load(tensors, values)
+        if branching:
+            self.progress.cool_from = self.progress.pixels
+            self.progress.cool_over = self.options.cooldown * self.progress.pixels
+
+    def load(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Take over a checkpoint's state; raises `ValueError` for one of another stage."""
+        known = values["lineage"], values["stage"]
+        if known != (self.lineage.name, self.stage.name):
+            raise ValueError(
+                f"{self.own_folder}: its checkpoint is of stage {known[1]!r} of {known[0]!r}; "
+                "choose another folder"
+            )
+        self.codec.load_state_dict(without_prefix("model", tensors))
+        averages = without_prefix("ema", tensors)
+        for (name, _), average in zip(self.codec.named_parameters(), self.ema, strict=True):
+            average.copy_(averages[name])
+        for number, optimiser in enumerate(self.optimisers):
+            load_optimiser_tensors(optimiser, without_prefix(f"optimiser{number}", tensors))
+        self.controller.load(without_prefix("control", tensors))
+        self.progress = Progress(**values["progress"])
+        random = without_prefix(f"random.{self.rank}", tensors)
+        if values["world"] == self.world:
+            torch.set_rng_state(random["0"])
+            self.generator.set_state(random["1"])
+            if "2" in random and self.device.type == "cuda":
+                torch.cuda.set_rng_state(random["2"])
+        else:
+            # Other draws than before, and than those of any other number of processes.
+            seed = hash((self.progress.step, self.world, self.rank)) & 0xFFFFFFFF
+            torch.manual_seed(seed)
+            self.generator.manual_seed(seed)
+
+    def save(self) -> None:
+        """Rank 0 writes the common state; every rank's random state goes with it."""
+        states = [torch.get_rng_state(), self.generator.get_state()]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state())
+        gathered: list[Any] = [states]
+        if self.world > 1:
+            gathered = [None] * self.world
+            dist.all_gather_object(gathered, states)
+        if self.rank == 0:
+            names = [name for name, _ in self.codec.named_parameters()]
+            random = {f"{r}.{i}": s for r, part in enumerate(gathered) for i, s in enumerate(part)}
+            tensors = (
+                with_prefix("model", self.codec.state_dict())
+                | with_prefix("ema", dict(zip(names, self.ema, strict=True)))
+                | with_prefix("control", self.controller.tensors())
+                | with_prefix("random", random)
+            )
+            for number, optimiser in enumerate(self.optimisers):
+                tensors |= with_prefix(f"optimiser{number}", optimiser_tensors(optimiser))
+            values = {
+                "lineage": self.lineage.name,
+                "stage": self.stage.name,
+                "shape": self.lineage.shape.to_dict(),
+                "world": self.world,
+                "progress": vars(self.progress),
+            }
+            save_checkpoint(self.own_folder / "checkpoint", tensors, values)
+        if self.world > 1:
+            dist.barrier()
+
+    def _compile(self) -> None:
+        if self.device.type == "cuda":
+            self.network = torch.compile(self.codec)  # type: ignore[assignment]
+        else:
+            # Convolutions are as fast without; what touches each number many times is not.
+            self.codec.context_model.quantise = torch.compile(quantise, dynamic=False)
+        self.kernels.squared_error = torch.compile(squared_error, dynamic=False)
+
+    # -- work -------------------------------------------------------------------------------
+
+    def go(self) -> None:
+        """Train until a limit, the stage's end, or a signal; then save."""
+        kinds = (signal.SIGTERM, signal.SIGINT)
+        old = [signal.signal(k, lambda number, _: self.asked_to_stop.append(number)) for k in kinds]
+        try:
+            self._loop()
+        finally:
+            for kind, handler in zip(kinds, old, strict=True):
+                signal.signal(kind, handler)
+
+    def _loop(self) -> None:
+        options, progress = self.options, self.progress
+        started = saved = time.monotonic()
+        spent, first = time.process_time(), progress.pixels
+        end = min(progress.end, self.stage.pixels or math.inf)
+        limit = min(end, first + options.pixels) if options.pixels else end
+        bar = tqdm(
+            total=None if math.isinf(limit) else round(limit / 1e6),
+            initial=round(first / 1e6),
+            unit="Mpx",
+            disable=self.rank > 0,
+            mininterval=10,
+        )
+        done, sums = progress.pixels >= limit, None
+        while not done:
+            figures = self.step()
+            sums = figures if sums is None else sums + figures
+            now = time.process_time()
+            progress.cpu_seconds, spent = progress.cpu_seconds + now - spent, now
+            bar.update(round(progress.pixels / 1e6) - bar.n)
+            minutes = (time.monotonic() - started) / 60
+            over = bool(options.minutes) and minutes > options.minutes
+            done = progress.pixels >= limit or (options.dry_run and progress.step >= 3)
+            done = done or self._any(over or bool(self.asked_to_stop))
+            if progress.step % SHOW_EVERY == 0:
+                self._show(bar, sums / SHOW_EVERY)
+                sums = None
+            if options.dry_run:
+                continue
+            every = self.lineage.curve_every
+            if progress.pixels // every > (progress.pixels - self.step_pixels) // every:
+                self.measure()
+            if done or self._any(time.monotonic() - saved > 60 * self.lineage.save_minutes):
+                self.save()
+                saved = time.monotonic()
+        bar.close()
+
+    def _any(self, flag: bool) -> bool:
+        """Whether any process says so: clocks differ, and all must save and stop together."""
+        if self.world == 1:
+            return flag
+        told = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return bool(told)
+
+    @property
+    def step_pixels(self) -> int:
+        batch = self.stage.batch_at(self.progress.pixels)
+        return max(batch.crops // self.world, 1) * self.world * batch.side**2
+
+    def step(self) -> Tensor:
+        """One step; its figures `[4]`: loss, bits per pixel, PSNR, norm of the gradient."""
+        batch = self.stage.batch_at(self.progress.pixels)
+        pixels = self.step_pixels
+        crops = self.tiles.draw(max(batch.crops // self.world, 1), batch.side, self.generator)
+        sample = draw_sample(
+            crops.patches.to(self.device, non_blocking=True),
+            crops.natural,
+            self.dtype,
+            self.stage.losses,
+            self.lineage.shape.noise_channels,
+            self.generator,
+        )
+        if self.stage.entropy_alone:
+            outcome = entropy_alone(self.codec, self.stage, self.controller, sample)
+        else:
+            outcome = rate_and_distortion(
+                self.network, self.stage, self.controller, self.objective, sample, self.kernels
+            )
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        outcome.loss.backward()
+        seen = self.controller.observation(sample.level, outcome.bpp, sample.natural)
+        norm = self._learn(self._reduce(seen))
+        self.progress.step += 1
+        self.progress.pixels += pixels
+        return _figures(outcome, norm)
+
+    def _reduce(self, seen: Tensor) -> Tensor:
+        """Mean gradients of all processes, and the sum of what they saw, in one exchange."""
+        if self.world == 1:
+            return seen
+        parts = [p.grad for p in self.learning if p.grad is not None]
+        flat = torch.cat([*(part.flatten() for part in parts), seen.flatten() * self.world])
+        dist.all_reduce(flat)
+        flat /= self.world
+        split = flat.split([*(part.numel() for part in parts), seen.numel()])
+        for part, mean in zip(parts, split[:-1], strict=True):
+            part.copy_(mean.view_as(part))
+        return split[-1].view_as(seen)
+
+    def _learn(self, seen: Tensor) -> Tensor:
+        """The optimisers' step, the moving average's and the lambdas'; gives the norm."""
+        norm = nn.utils.clip_grad_norm_(self.learning, self.stage.clip)
+        # One bad batch must not spoil the weights; a GPU is not waited for.
+        good = torch.isfinite(norm)
+        if self.device.type == "cuda":
+            for parameter in self.learning:
+                if parameter.grad is not None:
+                    parameter.grad.nan_to_num_(0, 0, 0)
+        elif not good:
+            return norm
+        rate = self.progress.rate(self.stage)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+        if self.progress.step % EMA_EVERY == 0:
+            step = self.progress.step
+            keep = min(self.stage.ema**EMA_EVERY, (1 + step) / (10 * EMA_EVERY + step))
+            with torch.no_grad():
+                torch._foreach_lerp_(self.ema, list(self.codec.parameters()), 1 - keep)
+        if self.progress.step >= self.stage.warmup and not self.stage.entropy_alone:
+            self.controller.update(seen)
+        return norm
+
+    # -- figures ----------------------------------------------------------------------------
+
+    def _show(self, bar: tqdm, sums: Tensor) -> None:
+        loss, bpp, quality, norm = sums.tolist()
+        miss = self.controller.errors().abs().max().item()
+        bar.set_postfix_str(
+            f"loss {loss:.4f} bpp {bpp:.3f} psnr {quality:.2f} norm {norm:.2f} miss {miss:.0%}"
+        )
+
+    def measure(self) -> dict[str, float]:
+        """The curve's next line, of the averaged weights; rank 0 writes it to `curve.csv`."""
+        if self.rank > 0:
+            return {}
+        own = [p.detach().clone() for p in self.codec.parameters()]
+        state = torch.get_rng_state()
+        self.put(self.ema)
+        from picolab.losses.lpips import LPIPS
+
+        lpips = LPIPS("alex").to(self.device) if self.options.lpips else None
+        points = validate(self.codec, self.held_out, self.dtype, self.device, lpips=lpips)
+        self.put(own)
+        torch.set_rng_state(state)
+        row = {
+            "pixels": self.progress.pixels,
+            "step": self.progress.step,
+            "hours": self.progress.cpu_seconds * self.world / 3600,
+            "rate": self.progress.rate(self.stage),
+            "score": score(points),
+        }
+        for bits, quality in zip(FIXED_BITS, at_fixed_bits(points), strict=True):
+            row[f"psnr_at_{bits}"] = quality
+        for level, point in zip(LEVELS, points, strict=True):
+            row |= {f"bpp@{level}": point.bpp, f"psnr@{level}": point.psnr}
+            row[f"lpips@{level}"] = point.lpips
+        if not self.options.dry_run:
+            _append(self.own_folder / "curve.csv", row)
+        tqdm.write(
+            f"{self.progress.pixels:.3g} pixels: score {row['score']:.3f} dB; "
+            + " ".join(f"{p.bpp:.3f}/{p.psnr:.2f}" for p in points)
+        )
+        return row
+
+    @torch.no_grad()
+    def put(self, values: Iterable[Tensor]) -> None:
+        """Put these values in the place of the codec's parameters."""
+        for parameter, value in zip(self.codec.parameters(), values, strict=True):
+            parameter.copy_(value)
+
+
+def _figures(outcome: Outcome, norm: Tensor) -> Tensor:
+    quality = -10 * torch.log10(outcome.mse.clamp_min(1e-10))
+    return torch.stack([outcome.loss.detach(), outcome.bpp.mean(), quality.mean(), norm.detach()])
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = not path.exists()
+    with open(path, "a", newline="") as f:
+        writer = csv.DictWriter(f, list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+
+
+def learning_parameters(codec: Codec, stage: Stage) -> list[nn.Parameter]:
+    """The parameters that a stage teaches; `ValueError` for a name that none begins with."""
+    names = [name for name, _ in codec.named_parameters()]
+    for beginning in stage.learn:
+        if not any(name.startswith(beginning) for name in names):
+            raise ValueError(f"recipe: learn = {beginning!r}: no parameter's name begins so")
+    for name, parameter in codec.named_parameters():
+        parameter.requires_grad_(not stage.learn or name.startswith(stage.learn))
+    return [p for p in codec.parameters() if p.requires_grad]
+
+
+def make_optimisers(
+    codec: Codec, stage: Stage, learning: list[nn.Parameter]
+) -> list[torch.optim.Optimizer]:
+    """AdamW for all, or Muon for the kernels of convolutions and AdamW for the rest."""
+
+    def adamw(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, stage.rate, stage.betas, weight_decay=0.0, fused=True)
+
+    if stage.optimiser == "adamw":
+        return [adamw(learning)]
+    kernels: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in codec.named_parameters():
+        if parameter.requires_grad:
+            alone = parameter.ndim < 2 or any(word in name for word in ADAM_ALONE)
+            (others if alone else kernels).append(parameter)
+    return [Muon(kernels, stage.rate), adamw(others)]
+
+
+def run_stage(lineage: Lineage, stage: Stage, options: Options) -> Run:
+    """Train a stage in as many processes as `torchrun` started; returns the run as it ended."""
+    several = "WORLD_SIZE" in os.environ
+    if several:
+        cuda = options.device.type == "cuda"
+        dist.init_process_group("nccl" if cuda else "gloo")
+        if cuda:
+            options.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(options.device)
+    try:
+        run = Run(lineage, stage, options)
+        run.go()
+        return run
+    finally:
+        if several:
+            dist.destroy_process_group()

@@ -1,0 +1,128 @@
+"""One training step: what the loss is, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from picolab.losses.objective import LossWeights, Objective, draw_realism
+from picolab.networks.blocks import from_patches
+from picolab.networks.codec import draw_levels
+from picolab.networks.model import Codec, Coded, squared_error
+from picolab.training.control import LambdaController
+from picolab.training.lineage import Stage
+
+# The loss of a level grows about like this power of its bits; taking that off lets every level
+# count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
+LEVEL_BALANCE = 0.75
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a step draws: crops as patches less 0.5 `[B, 192, H/8, W/8]`, whether they are photos,
+    and the level and realism of each, all `[B]` but the first."""
+
+    centred: Tensor
+    natural: Tensor
+    level: Tensor
+    realism: Tensor | None
+    place: Tensor  # [2] in [0, 1): where perceptual losses look
+    noise: Tensor | None  # [B, N, H/8, W/8], where realism is
+
+    @property
+    def pixels(self) -> int:
+        """Of each crop."""
+        return 64 * self.centred.shape[2] * self.centred.shape[3]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The loss to minimise; bits per pixel and MSE of each sample `[B]`, without gradient; and the
+    means of further losses by name."""
+
+    loss: Tensor
+    bpp: Tensor
+    mse: Tensor
+    parts: dict[str, Tensor]
+
+
+@dataclass
+class Kernels:
+    """Functions that are compiled where that pays."""
+
+    squared_error: Callable[[Tensor, Tensor], Tensor] = squared_error
+
+
+def draw_sample(
+    patches: Tensor,
+    natural: Tensor,
+    dtype: torch.dtype,
+    losses: LossWeights,
+    noise_channels: int,
+    generator: torch.Generator,
+) -> Sample:
+    """The random choices of a step, all from `generator` (on the CPU), for these crops."""
+    device, batch = patches.device, len(patches)
+    level = draw_levels(batch, generator).to(device)
+    realism = noise = None
+    if losses.dial:
+        realism = draw_realism(batch, losses, generator).to(device)
+        shape = (batch, noise_channels, *patches.shape[2:])
+        noise = torch.randn(shape, generator=generator).to(device, dtype)
+    place = torch.rand(2, generator=generator)
+    centred = (patches.float() / 255 - 0.5).to(dtype)
+    return Sample(centred, natural.to(device), level, realism, place, noise)
+
+
+def rate_and_distortion(
+    network: nn.Module,
+    stage: Stage,
+    controller: LambdaController,
+    objective: Objective | None,
+    sample: Sample,
+    kernels: Kernels,
+) -> Outcome:
+    """Stages 1 and 2: everything learns to code pictures. `network` is the codec, or compiled."""
+    x, level = sample.centred, sample.level
+    coded: Coded = network(x, level, sample.realism, sample.noise, stage.skip_below, stage.hard)
+    bpp = (coded.bits_y + coded.bits_z) / sample.pixels
+    mse = kernels.squared_error(coded.centred, x)
+    loss = bpp + _share(stage, sample.realism) * controller.lambdas(level) * mse
+    loss = _balance(controller, level) * loss
+    parts: dict[str, Tensor] = {}
+    if objective is not None and sample.realism is not None:
+        picture, decoded = (from_patches(p.float() + 0.5) for p in (x, coded.centred))
+        no_text = torch.zeros_like(picture[:, :1])
+        more, parts = objective(picture, decoded, no_text, sample.realism, sample.place)
+        loss = loss + more
+    return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
+
+
+def entropy_alone(
+    codec: Codec, stage: Stage, controller: LambdaController, sample: Sample
+) -> Outcome:
+    """The head start: the latent of the linear shortcut is at rest, and what codes it learns.
+
+    The shortcut's rows are orthonormal, so that errors of the latent are errors of the pixels.
+    """
+    level = sample.level
+    with torch.no_grad():
+        y = codec.encoder.linear(sample.centred, level)
+        gain = codec.encoder.gain(level)[:, :, None, None]
+    z = codec.encoder.hyper(y.to(sample.centred.dtype), level)
+    cell, bits_z = codec.code(y, z, level, sample.centred.dtype, stage.skip_below, stage.hard)
+    bpp = (cell.bits + bits_z) / sample.pixels
+    mse = ((cell.y_hat - y) / gain).square().sum((1, 2, 3)) / (3 * sample.pixels)
+    loss = _balance(controller, level) * (bpp + controller.lambdas(level) * mse)
+    return Outcome(loss.mean(), bpp.detach(), mse.detach(), {})
+
+
+def _balance(controller: LambdaController, level: Tensor) -> Tensor:
+    return controller.targets.at(level) ** -LEVEL_BALANCE
+
+
+def _share(stage: Stage, realism: Tensor | None) -> Tensor | float:
+    return 1.0 if realism is None else stage.losses.mse_share(realism)

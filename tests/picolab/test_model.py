@@ -1,0 +1,216 @@
+"""The generation 2 network: what is folded computes the same, and bits are what files spend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from picolab.networks.blocks import (
+    Down,
+    FromPatches,
+    ToPatches,
+    Up,
+    from_patches,
+    from_squares,
+    to_patches,
+    to_squares,
+)
+from picolab.networks.cost import multiply_accumulates
+from picolab.networks.layers import fold
+from picolab.networks.model import Codec, bin_width, quantise
+from picolab.networks.shape import Shape, read_shape, shape_from_dict
+from picolab.release.graphs import Context, released_graphs
+
+TINY = Shape(
+    name="tiny",
+    y_channels=32,
+    z_channels=8,
+    encoder_channels_8=16,
+    encoder_blocks_8=1,
+    encoder_channels_16=24,
+    encoder_blocks_16=1,
+    hyper_channels=16,
+    hyper_blocks=1,
+    scale_channels=16,
+    context_channels=16,
+    context_blocks=1,
+    decoder_channels_16=24,
+    decoder_blocks_16=1,
+    decoder_channels_8=16,
+    decoder_blocks_8=2,
+    dial_blocks=1,
+    overlap=8,
+)
+
+
+def lively(module: torch.nn.Module) -> torch.nn.Module:
+    """All parameters moved off the zeros and ones that they start from."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in module.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+def test_squares_and_patches_go_back_and_lie_row_column_channel() -> None:
+    picture = torch.arange(2 * 3 * 32 * 48).reshape(2, 3, 32, 48).float()
+    patches = to_patches(picture)
+    assert torch.equal(from_patches(patches), picture)
+    assert torch.equal(from_squares(to_squares(patches)), patches)
+    assert torch.equal(patches[1, :, 2, 3], picture[1, :, 16:24, 24:32].permute(1, 2, 0).flatten())
+    lower_right = to_squares(patches)[0, 3 * 192 :, 1, 1]
+    assert torch.equal(lower_right, patches[0, :, 3, 3])
+
+
+@pytest.mark.parametrize("layer", [Down(6, 10), Up(10, 6)])
+def test_resampling_folds(layer: torch.nn.Module) -> None:
+    x = torch.randn(2, 6 if isinstance(layer, Down) else 10, 8, 12)
+    ours = lively(layer)(x)
+    torch.testing.assert_close(fold(layer)(x), ours, atol=1e-4, rtol=1e-4)
+
+
+def test_layers_at_the_pixels_fold() -> None:
+    picture, h = torch.randn(1, 3, 32, 48), torch.randn(1, 5, 4, 6)
+    for layer, given, folded in (
+        (FromPatches(5), to_patches(picture), picture),
+        (ToPatches(5), h, h),
+    ):
+        ours = lively(layer)(given)
+        ours = ours if isinstance(layer, FromPatches) else from_patches(ours)
+        torch.testing.assert_close(fold(layer)(folded), ours, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_released_graphs_compute_what_was_trained() -> None:
+    codec = lively(Codec(TINY)).eval()
+    picture, level = torch.rand(1, 3, 128, 192), torch.tensor([0.37])
+    realism, noise = torch.tensor([0.6]), torch.randn(1, TINY.noise_channels, 16, 24)
+    symbols = torch.randint(-3, 4, (1, TINY.y_channels, 8, 12)).float()
+    # Weights are rounded to float16, which is all that differs.
+    graphs = released_graphs(codec_of_halves(codec), dial=True)
+    y, z = codec.encoder(to_patches(picture) - 0.5, level)
+    ours_y, ours_z = graphs["analysis"].module(picture, level)
+    torch.testing.assert_close(ours_y, y, atol=5e-3 * y.abs().max().item(), rtol=0)
+    z = z.round()
+    prior = codec.context_decoder(z, level)
+    y_hat = codec.context_model.decode(prior, symbols, level)
+    for dial, r in ((noise, realism), (None, None)):
+        decoded = from_patches(codec.decoder(y_hat, level, r, dial)) + 0.5
+        got = graphs["synthesis"].module(symbols, z, level, r, dial)
+        torch.testing.assert_close(got, decoded, atol=5e-3 * decoded.abs().max().item(), rtol=0)
+
+
+@torch.no_grad()
+def test_the_encoder_finds_the_symbols_of_training() -> None:
+    codec = lively(Codec(TINY)).eval()
+    level = torch.tensor([0.37])
+    y, z = codec.encoder(torch.rand(1, 192, 16, 24) - 0.5, level)
+    cell = codec.code(y, z, level, torch.float32, hard=True)[0]
+    context = Context(codec)
+    assert torch.equal(context(y, z.round(), torch.ones_like(y), level), cell.symbols)
+    folded = fold(context)(y, z.round(), torch.ones_like(y), level)
+    assert (folded != cell.symbols).float().mean() < 0.005  # sums in another order
+    prior = context.decoder(z.round(), level)
+    y_hat = context.model.decode(prior, cell.symbols, level)
+    torch.testing.assert_close(y_hat, cell.y_hat, atol=1e-3, rtol=1e-3)
+
+
+def codec_of_halves(codec: Codec) -> Codec:
+    copy = Codec(codec.shape)
+    copy.load_state_dict(codec.state_dict())
+    return copy
+
+
+def test_realism_0_does_not_need_noise_and_1_follows_it() -> None:
+    codec = lively(Codec(TINY))
+    y_hat, level = torch.randn(2, TINY.y_channels, 4, 4), torch.tensor([0.2, 0.9])
+    noises = [torch.randn(2, TINY.noise_channels, 8, 8) for _ in range(2)]
+    with torch.no_grad():
+        closest = codec.decoder(y_hat, level)
+        zero = codec.decoder(y_hat, level, torch.zeros(2), noises[0])
+        one = [codec.decoder(y_hat, level, torch.ones(2), noise) for noise in noises]
+    torch.testing.assert_close(zero, closest)
+    assert (one[0] - one[1]).abs().max() > 1e-3
+    assert (one[0] - closest).abs().max() > 1e-3
+
+
+def bits(scale_index: float, values: Tensor, noise: Tensor | None) -> float:
+    shape = values.shape
+    zero, index = torch.zeros(shape), torch.full(shape, scale_index)
+    return quantise(values, zero, zero, index, torch.ones(shape), noise).bits.item()
+
+
+@pytest.mark.parametrize(("index", "within"), [(2.0, 1e-4), (30.0, 0.02)])
+def test_the_rate_in_training_is_what_files_spend(index: float, within: float) -> None:
+    """At small scales too, where noise alone would cost a tenth of a bit for each zero."""
+    generator = torch.Generator().manual_seed(0)
+    scale = 0.045 * 2 ** (0.18 * index)
+    uniform = torch.rand(1, 4, 200, 200, generator=generator) - 0.5
+    values = -scale * uniform.sign() * torch.log(1 - 2 * uniform.abs() + 1e-9)
+    noise = torch.rand(values.shape, generator=generator) - 0.5
+    hard, soft = bits(index, values, None), bits(index, values, noise)
+    assert soft == pytest.approx(hard, rel=within, abs=within * values.numel())
+
+
+def test_zeros_that_round_to_zero_still_pass_gradients_of_the_distortion() -> None:
+    y = torch.tensor([0.2, -0.3]).reshape(1, 2, 1, 1).requires_grad_()
+    zero = torch.zeros_like(y)
+    cell = quantise(y, zero, zero, zero, torch.ones_like(y), zero)
+    (cell.y_hat - 1).square().sum().backward()
+    assert torch.equal(y.grad.flatten(), torch.tensor([-2.0, -2.0]))
+
+
+def test_bin_width_stays_within_a_factor_of_4() -> None:
+    q = bin_width(torch.tensor([-50.0, 0.0, 50.0]))
+    torch.testing.assert_close(q, torch.tensor([0.25, 1.0, 4.0]))
+
+
+def test_lambdas_move_the_quantisation_step_at_once() -> None:
+    codec = Codec(TINY)
+    level = torch.tensor([0.0, 1.0])
+    before, back = codec.encoder.gain(level), codec.decoder.gain(level)
+    codec.move_lambdas(codec.log_lambda + torch.log(torch.tensor(4.0)))
+    torch.testing.assert_close(codec.encoder.gain(level), 2 * before)
+    torch.testing.assert_close(codec.decoder.gain(level), back / 2)
+
+
+def test_gradients_in_bfloat16_are_those_in_float32() -> None:
+    torch.manual_seed(0)
+    codec, level = lively(Codec(TINY)), torch.tensor([0.5, 0.9])
+    x = to_patches(torch.nn.functional.avg_pool2d(torch.rand(2, 3, 136, 136), 9, 1)) - 0.5
+    grads = []
+    for dtype in (torch.float32, torch.bfloat16):
+        codec.zero_grad()
+        out = codec.encoder(x.to(dtype), level)[0]
+        out.square().mean().backward()
+        grads.append(codec.encoder.chain8.blocks[0].wide.weight.grad.flatten().clone())
+    cosine = torch.nn.functional.cosine_similarity(*grads, dim=0)
+    assert cosine > 0.98
+
+
+def test_shapes_are_read_and_checked(tmp_path) -> None:
+    values = TINY.to_dict()
+    assert shape_from_dict(values, "here") == TINY
+    with pytest.raises(ValueError, match="unknown key 'depth'"):
+        shape_from_dict(values | {"depth": 3}, "here")
+    with pytest.raises(ValueError, match="y_channels = '8' should be of type int"):
+        shape_from_dict(values | {"y_channels": "8"}, "here")
+    with pytest.raises(ValueError, match="overlap = 99"):
+        shape_from_dict(values | {"overlap": 99}, "here")
+    with pytest.raises(ValueError, match="scale_channels must be at most 112"):
+        shape_from_dict(values | {"scale_channels": 128}, "here")
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "x"\n')
+    with pytest.raises(ValueError, match="bad.toml.*missing"):
+        read_shape(path)
+
+
+def test_decoding_photo_costs_what_a_user_may_pay() -> None:
+    """At most 22 kMAC/pixel with its context, encoding 24: what the shape was allowed."""
+    codec = Codec(read_shape(Path(__file__).parents[2] / "configs/photo.toml"))
+    macs = {part: count / 1e3 for part, count in multiply_accumulates(codec).items()}
+    context = macs["scale_decoder"] + macs["context_decoder"] + macs["context_model"]
+    assert 1 < context < context + macs["decoder"] <= 22
+    assert macs["encoder"] + context <= 24
