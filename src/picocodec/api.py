@@ -12,8 +12,10 @@ from PIL import Image
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
 from picocodec.errors import DamagedPicture, PicoError
 from picocodec.format import container
+from picocodec.images import exif as exif_bytes
 from picocodec.images.kinds import from_pillow
 from picocodec.images.metadata import read_metadata
+from picocodec.images.orientation import make_upright, turned
 from picocodec.images.picture import EXIF_PREFIX, from_array
 
 # The encoder and the decoder are imported where they are called: they bring ONNX Runtime, which
@@ -41,6 +43,7 @@ class Info:
     has_xmp: bool
     has_alpha: bool
     realism: float | None  # 0 to 1, what the file recommends to its decoder; None: nothing
+    orientation: int  # how the pixels are to be turned, 1 to 8 as EXIF numbers it; 1: not at all
 
 
 def encode(
@@ -60,8 +63,9 @@ def encode(
     at most 2 % smaller where quality 100 and the steps of quality allow that; it takes up to six
     passes to find. `model` is the name of an installed one, None the default; `threads`
     0 means all cores. A Pillow image brings its own EXIF, ICC profile and XMP along; `exif`, `icc`
-    and `xmp` replace them, and `b""` leaves them out. Raises `ValueError` or `TypeError` for
-    arguments out of range, `UnsupportedImage`, `UnknownModel` and `TargetTooSmall`.
+    and `xmp` replace them, and `b""` leaves them out; without EXIF the pixels are turned as it
+    says. A warning names what else there was beside the image. Raises `ValueError` or `TypeError`
+    for arguments out of range, `UnsupportedImage`, `UnknownModel` and `TargetTooSmall`.
     """
     from picocodec.encoding.encoder import encode_picture, encode_to_size
     from picocodec.model.store import DEFAULT_MODEL
@@ -73,7 +77,9 @@ def encode(
         picture = from_array(image)
     if icc is not None:
         picture.icc = icc
-    if exif is not None:
+    if exif == b"":
+        make_upright(picture)
+    elif exif is not None:
         picture.exif = exif.removeprefix(EXIF_PREFIX)
     if xmp is not None:
         picture.xmp = xmp
@@ -92,6 +98,7 @@ def decode(
     allow_damaged: bool = False,
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
+    upright: bool = False,
 ) -> NDArray[np.uint8]:
     """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
     `[H, W, 4]` or `[H, W, 2]`.
@@ -108,6 +115,9 @@ def decode(
     time, where the model has one and `region` begins at multiples of the divisor. `ValueError` for
     any others.
 
+    With `upright`, pixels are turned as the file's EXIF says, after everything else; otherwise they
+    come as they are stored, and `read_info` says how to turn them.
+
     With `allow_damaged`, tiles that are damaged or missing are concealed from their neighbours,
     alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only
     a damaged header still is an error.
@@ -123,6 +133,8 @@ def decode(
     pixels = picture.read()
     if damage:
         warnings.warn(DamagedPicture(damage), stacklevel=2)
+    if upright:
+        pixels = turned(pixels, exif_bytes.orientation(picture.exif))
     return pixels[:, :, 0] if picture.channels == 1 else pixels
 
 
@@ -154,6 +166,7 @@ def read_info(data: bytes | bytearray | memoryview) -> Info:
         has_xmp=metadata.xmp is not None,
         has_alpha=metadata.has_alpha,
         realism=None if header.realism is None else header.realism / 255,
+        orientation=exif_bytes.orientation(metadata.exif),
     )
 
 

@@ -20,8 +20,10 @@ from picocodec.api import encode
 from picocodec.encoding.rate import DEFAULT_QUALITY
 from picocodec.errors import DamagedPicture, NotAPicoFile, PicoError, tolerate
 from picocodec.format import container
-from picocodec.images.metadata import read_metadata
-from picocodec.images.picture import pillow_info, to_pillow
+from picocodec.images import exif as exif_bytes
+from picocodec.images.containers import xmp
+from picocodec.images.metadata import read_alpha, read_metadata
+from picocodec.images.picture import EXIF_PREFIX, pillow_info, to_pillow
 
 # Options of decoding, which `Image.open` has no parameters for.
 DECODE_THREADS = 0  # 0: all cores
@@ -72,7 +74,35 @@ class PicoImageFile(ImageFile.ImageFile):
         fitting = min(width // max(size[0], 1), height // max(size[1], 1))
         self._scale = max(n for n in _SCALES if n <= max(fitting, 1))
         self._size = -(-width // self._scale), -(-height // self._scale)
+        if self._scale > 1:
+            self._take_part_of_metadata()
         return self.mode, (0, 0, width / self._scale, height / self._scale)
+
+    def _take_part_of_metadata(self) -> None:
+        """No thumbnail of the whole in a reduced picture, and its own sides in EXIF."""
+        if exif := self.info.get("exif"):
+            bare = exif_bytes.of_part(exif.removeprefix(EXIF_PREFIX), *self._size)
+            self.info["exif"] = EXIF_PREFIX + bare
+        if packet := self.info.get("xmp"):
+            self.info["xmp"] = xmp.without_thumbnails(packet)
+
+    def verify(self) -> None:
+        """Check every checksum; raises `OSError` for a damaged file."""
+        try:
+            header = container.read_header(self._data, _MAX_PIXELS)
+            container.check_size(header, len(self._data))
+            for number in range(len(header.pieces)):
+                container.payload(header, self._data, number)
+            metadata = read_metadata(header, self._data)
+            if metadata.alpha is not None:
+                read_alpha(header, metadata.alpha)
+        except PicoError as error:
+            raise OSError(str(error)) from error
+        super().verify()
+
+    def load_seek(self, pos: int) -> None:
+        """Says to `ImageFile.Parser` that pixels are not for one of Pillow's decoders: it waits for
+        the whole file, and opens it again."""
 
     def load(self) -> Any:
         if self.tile:

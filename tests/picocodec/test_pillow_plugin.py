@@ -1,11 +1,12 @@
 """Pillow opening and saving .pico files."""
 
+import copy
 import io
 import pickle
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, ImageSequence, UnidentifiedImageError
 
 import picocodec
 from picocodec import pillow_plugin
@@ -156,3 +157,111 @@ def test_register_twice():
     picocodec.register()
     assert Image.ID.count("PICO") == 1
     assert Image.registered_extensions()[".pico"] == "PICO"
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1 << 16])
+def test_a_parser_is_fed_in_pieces(data, size):
+    """As Django feeds it uploads, to learn their size."""
+    parser = ImageFile.Parser()
+    for at in range(0, len(data), size):
+        assert parser.image is None
+        parser.feed(data[at : at + size])
+    assert parser.image.size == (30, 20)
+    np.testing.assert_array_equal(np.asarray(parser.close()), picocodec.decode(data))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 20, -1])
+def test_a_parser_of_half_a_file(data, cut):
+    parser = ImageFile.Parser()
+    parser.feed(data[:cut])
+    with pytest.raises(OSError):
+        parser.close()
+
+
+def test_verify(data):
+    everything = saved(Image.fromarray(COLOURS), exif=exif(), icc_profile=ICC, xmp=XMP).getvalue()
+    for whole in (data, everything):
+        im = Image.open(io.BytesIO(whole))
+        im.verify()
+        np.testing.assert_array_equal(np.asarray(im), picocodec.decode(whole))
+        end = container.read_header(whole).size
+        for at in range(end, len(whole), 11):
+            broken = whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
+            with pytest.raises(OSError) as caught:
+                Image.open(io.BytesIO(broken)).verify()
+            assert isinstance(caught.value.__cause__ or caught.value, picocodec.PicoError | OSError)
+
+
+def test_verify_closes_the_file(tmp_path, data):
+    (tmp_path / "photo.pico").write_bytes(data)
+    im = Image.open(tmp_path / "photo.pico")
+    file = im.fp
+    im.verify()
+    assert file.closed
+
+
+def test_one_frame_is_a_sequence(data):
+    im = Image.open(io.BytesIO(data))
+    frames = [np.asarray(frame) for frame in ImageSequence.Iterator(im)]
+    assert len(frames) == 1
+    np.testing.assert_array_equal(frames[0], picocodec.decode(data))
+    im.seek(0)
+    assert im.tell() == 0
+    with pytest.raises(EOFError):
+        im.seek(1)
+    assert len(ImageSequence.all_frames(Image.open(io.BytesIO(data)))) == 1
+
+
+def test_python_s_copies(data):
+    for copied in (copy.copy, copy.deepcopy):
+        for is_loaded in (False, True):
+            im = Image.open(io.BytesIO(data))
+            if is_loaded:
+                im.load()
+            np.testing.assert_array_equal(np.asarray(copied(im)), picocodec.decode(data))
+
+
+def test_drafts():
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
+    whole = picocodec.encode(pixels)
+    for size, scale in (((96, 64), 1), ((40, 30), 2), ((24, 16), 4), ((5, 5), 8), ((1, 1), 8)):
+        im = Image.open(io.BytesIO(whole))
+        mode, box = im.draft("L", size) or ("RGB", None)
+        assert (mode, im.size) == ("RGB", (96 // scale, 64 // scale))
+        assert im.copy().size == im.size
+        np.testing.assert_array_equal(np.asarray(im), picocodec.decode(whole, scale=1 / scale))
+        assert im.draft("RGB", (1, 1)) is None  # too late
+    assert Image.open(io.BytesIO(whole)).draft("RGB", None) is None
+
+
+def test_a_draft_has_no_thumbnail_of_the_whole():
+    small = io.BytesIO()
+    Image.new("RGB", (8, 6), "red").save(small, "JPEG")
+    thumbnail = small.getvalue()
+    whole = saved(Image.fromarray(COLOURS[:, :, :3]), exif=with_thumbnail(thumbnail)).getvalue()
+    im = Image.open(io.BytesIO(whole))
+    assert thumbnail in im.info["exif"]
+    im.draft("RGB", (9, 9))
+    assert thumbnail not in im.info["exif"]
+    assert im.getexif()[271] == "Maker"
+
+
+def with_thumbnail(thumbnail):
+    """EXIF of a maker and a small JPEG file."""
+    ifd0 = b"\1\0" + b"\x0f\1\2\0\6\0\0\0\x1a\0\0\0" + b"\x20\0\0\0" + b"Maker\0"
+    ifd1 = b"\2\0" + b"\1\2\4\0\1\0\0\0\x3e\0\0\0"
+    ifd1 += b"\2\2\4\0\1\0\0\0" + len(thumbnail).to_bytes(4, "little") + bytes(4)
+    return b"Exif\0\0II*\0\x08\0\0\0" + ifd0 + ifd1 + thumbnail
+
+
+@pytest.mark.parametrize("nothing", [None, b""])
+def test_pixels_are_turned_where_the_orientation_is_left_out(nothing):
+    im = Image.fromarray(COLOURS)
+    im.info = {"exif": exif(6).tobytes()}
+    back = Image.open(saved(im, exif=nothing, quality=95))
+    assert back.size == (20, 30) and "exif" not in back.info
+    kept = Image.open(saved(im, quality=95))
+    assert kept.size == (30, 20) and kept.getexif()[274] == 6
+    np.testing.assert_array_equal(
+        np.asarray(back)[:, :, 3], np.asarray(ImageOps.exif_transpose(kept))[:, :, 3]
+    )

@@ -5,31 +5,43 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from picocodec import __version__
 from picocodec.api import checked_quality, checked_realism
+from picocodec.cli.shell import show, tell
 from picocodec.format import container
-from picocodec.images.picture import Picture
 
 if TYPE_CHECKING:
-    from picocodec.decoding.decoder import OpenPicture
+    from _typeshed import SupportsWrite
+
 
 METADATA = ("exif", "xmp", "icc")
 _UNITS = {"": 1, "k": 1000, "ki": 1 << 10, "m": 1000**2, "mi": 1 << 20}
 
 
+class Parser(argparse.ArgumentParser):
+    """One that does not swallow the errors of standard output."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        if message and file is sys.stdout:
+            tell(message.rstrip("\n"))
+        elif message:
+            show(message)
+
+
 def parser_of(name: str, description: str, usage: str, suffix: str) -> argparse.ArgumentParser:
     """The options that picoenc and picodec have in common."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         name,
         usage=f"%(prog)s [options] {usage}\n       %(prog)s [options] IN ... [-o FOLDER]",
         description=f"{description} Without OUT, each output lies beside its input, named {suffix}."
         ' "-" is standard input or output.',
     )
     add = parser.add_argument
-    add("files", nargs="+", metavar="IN", help="input files, the last may be the output")
+    add("files", nargs="*", metavar="IN", help="input files, the last may be the output")
     add("-o", "--output", metavar="OUT", help="output file, or folder, which is then created")
     add("-r", "--recursive", action="store_true", help="also take the pictures in folders")
     add("-j", "--jobs", type=jobs, default=1, metavar="N", help="files at once (default: 1)")
@@ -44,11 +56,32 @@ def parser_of(name: str, description: str, usage: str, suffix: str) -> argparse.
     add("--strip", type=metadata, default=(), metavar="LIST", help="drop all, or exif,xmp,icc")
     limit = container.MAX_PIXELS
     add("--max-pixels", type=count, default=limit, metavar="N", help=f"default: {limit}")
-    add("--no-overwrite", action="store_true", help="refuse to replace files")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files, also where their names were not given (default: only a named OUT)",
+    )
+    existing.add_argument("--no-overwrite", action="store_true", help="refuse to replace files")
     add("--quiet", action="store_true", help="only tell of errors")
     add("-v", "--verbose", action="store_true", help="tell more of each file")
     add("-V", "--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of a program, those of `sys.argv` for None; options may stand between names,
+    and behind `--` all are names. Raises `SystemExit(2)` on wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    names: list[str] = []
+    if "--" in words:
+        end = words.index("--")
+        words, names = words[:end], words[end + 1 :]
+    args = parser.parse_intermixed_args(words)
+    args.files += names
+    if not args.files:
+        parser.error("the following arguments are required: IN")
+    return args
 
 
 def quality(text: str) -> float:
@@ -112,8 +145,3 @@ def metadata(text: str) -> tuple[str, ...]:
     if not set(names) <= set(METADATA):
         raise argparse.ArgumentTypeError(f"{text!r} is neither all nor some of exif,xmp,icc")
     return names
-
-
-def strip(picture: Picture | OpenPicture, names: Sequence[str]) -> None:
-    for name in names:
-        setattr(picture, name, None)

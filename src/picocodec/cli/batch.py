@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 import time
 import warnings
 from collections import Counter
@@ -22,12 +20,12 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from picocodec.cli.shell import INTERRUPTED, is_watched, say, show
 from picocodec.cli.streams import STREAM, output
 from picocodec.errors import PicoError, UnsupportedImage
 from picocodec.pipeline import available_cores
 
 DAMAGED = 3  # exit code: pictures were written, but what is damaged in one was concealed
-INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ def pairs(
 ) -> list[tuple[str, str]]:
     """Names of inputs and outputs; `is_input` has the extensions to look for in folders. The
     second of two names is the output only if it looks like one: `picoenc *.jpg` must not
-    overwrite the second photo of two."""
+    overwrite the second photo of two. Names that the user did not give are of files that must not
+    be replaced without `--overwrite`: `args.no_overwrite` then says so."""
     inputs, output = args.files, args.output
     if output is None and len(inputs) == 2:
         is_pico = inputs[1].lower().endswith(".pico")
@@ -91,6 +90,7 @@ def pairs(
         parser.error("with standard input, -o must name a file")
     if output is not None and not is_folder:
         return [(inputs[0], output)]
+    args.no_overwrite = not args.overwrite
     found: list[tuple[str, str]] = []  # inputs, and what they are called in an output folder
     for name in inputs:
         if args.recursive and os.path.isdir(name):
@@ -140,8 +140,8 @@ def run(
             outcomes.append(outcome)
             if outcome.result is Result.INTERRUPTED:
                 raise KeyboardInterrupt
-            if len(jobs) > 1 and not args.quiet and sys.stderr.isatty():
-                print(f"\r{len(outcomes)} of {len(jobs)} files", end="", file=sys.stderr)
+            if len(jobs) > 1 and not args.quiet and is_watched():
+                show(f"\r{len(outcomes)} of {len(jobs)} files")
     except KeyboardInterrupt:
         say(f"{program}: interrupted")
         return INTERRUPTED
@@ -163,29 +163,35 @@ def _several(
     task: Callable[[Job], Outcome], jobs: Sequence[Job], processes: int
 ) -> Iterator[Outcome]:
     """Outcomes as they come, of jobs in processes of their own."""
-    # Here, since few need it and all would wait for it.
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
+    from picocodec.cli.workers import Workers  # few need it, and it is slow to load
 
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _wait_for_parent) as pool:
-        futures = {pool.submit(task, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:  # for want of memory, say; the pool ends with it
-                    say(f"{futures[future].source}: a process was killed before this was done")
-                    outcome = Outcome(Result.FAILED)
-                yield outcome
-        finally:
-            pool.shutdown(cancel_futures=True)
+    before = {job: _identity(job.target) for job in jobs}
+    for done in Workers(task, processes).results(jobs):
+        job, outcome = done.job, done.result
+        if outcome is None and _identity(job.target) not in (None, before[job]):
+            # Killed after the file had its name: what has a name is whole.
+            outcome = Outcome(Result.DONE, _size(job.source), _size(job.target))
+        if outcome is None:  # for want of memory, say
+            say(f"{job.source}: a process was killed before this was done")
+            outcome = Outcome(Result.FAILED)
+        yield outcome
 
 
-def _wait_for_parent() -> None:
-    """Between files, only the parent process hears of Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _identity(name: str) -> tuple[int, int, int] | None:
+    """What tells a file from one that takes its place; None where there is none."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _size(name: str) -> int:
+    """The bytes of a file; 0 of a stream, a pipe, or one that is gone."""
+    try:
+        return os.path.getsize(name)
+    except OSError:
+        return 0
 
 
 def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job) -> Outcome:
@@ -198,10 +204,13 @@ def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job)
             if target != STREAM and os.path.exists(target):
                 if args.skip_existing:
                     return Outcome(Result.SKIPPED)
-                if args.no_overwrite:
-                    raise UnsupportedImage(f"{target} exists already")
                 if source != STREAM and os.path.samefile(source, target):
                     raise UnsupportedImage("it would be overwritten: name another output")
+                if args.no_overwrite:
+                    raise UnsupportedImage(
+                        f"{target} exists already: give --overwrite to replace it, or -o to name "
+                        "another"
+                    )
             with output(target) as out:
                 report = convert(source, out)
                 written = out.tell()
@@ -210,8 +219,8 @@ def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job)
             if not args.quiet:
                 seconds = time.perf_counter() - start
                 say(f"{source} -> {target}  {report.text}  {seconds:.1f} s")
-            read = 0 if source == STREAM else os.path.getsize(source)
-            return Outcome(Result.DAMAGED if report.damage else Result.DONE, read, written)
+            result = Result.DAMAGED if report.damage else Result.DONE
+            return Outcome(result, _size(source), written)
     except (PicoError, OSError, MemoryError) as error:
         say(f"{program}: {source}: {reason(error, source)}")
         return Outcome(Result.FAILED)
@@ -243,22 +252,14 @@ def _warnings_told(program: str, name: str, args: argparse.Namespace) -> Iterato
 
 def bar(name: str, args: argparse.Namespace) -> Callable[[int, int], None] | None:
     """A progress bar over the tiles of one file, for people only."""
-    if args.quiet or args.jobs > 1 or not sys.stderr.isatty():
+    if args.quiet or args.jobs > 1 or not is_watched():
         return None
 
     def draw(done: int, total: int) -> None:
         filled = "#" * (30 * done // total)
-        text = f"\r{name}  [{filled:<30}] {done}/{total} tiles"
-        print(text, end="", file=sys.stderr, flush=True)
+        show(f"\r{name}  [{filled:<30}] {done}/{total} tiles")
 
     return draw
-
-
-def say(text: str) -> None:
-    """A line on standard error, over the progress bar if there is one."""
-    line = f"\r\033[K{text}\n" if sys.stderr.isatty() else f"{text}\n"
-    sys.stderr.write(line)  # at once, since several processes may speak
-    sys.stderr.flush()
 
 
 def reason(error: BaseException, name: str) -> str:

@@ -12,11 +12,14 @@ from picocodec.api import read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.batch import DAMAGED, Report
 from picocodec.cli.info import description
+from picocodec.cli.shell import command
 from picocodec.cli.streams import STREAM, mapped
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
+from picocodec.images.metadata import as_part
 from picocodec.images.writing import FORMATS, write_picture
 
 
+@command
 def picodec(argv: Sequence[str] | None = None) -> int:
     """.pico files to images; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
     parser = arguments.parser_of(
@@ -54,7 +57,7 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         help="conceal tiles that are damaged or missing, leave out damaged metadata, say so, and "
         f"exit with {DAMAGED}",
     )
-    args = parser.parse_intermixed_args(argv)
+    args = arguments.parse(parser, argv)
     suffix = f".{args.format or 'png'}"
     names = batch.pairs(parser, args, suffix, {"pico"})
     target = names[0][1]
@@ -75,8 +78,9 @@ def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO
         picture = open_picture(data, args.max_pixels, threads, args.realism, damage, *part)
     except ValueError as error:  # a region beyond the picture
         raise UnsupportedImage(str(error)) from None
-    arguments.strip(picture, args.strip)
-    write_picture(out, extension, picture, batch.bar(source, args))
+    if args.region or args.scale > 1:
+        as_part(picture)
+    write_picture(out, extension, picture, batch.bar(source, args), args.strip)
     text = f"{picture.width}x{picture.height}"
     if args.verbose and not damage:
         text += f"  {description(read_info(data[:]))}"

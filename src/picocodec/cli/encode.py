@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Sequence
 from functools import partial
 from typing import BinaryIO
@@ -12,11 +11,15 @@ from picocodec.api import read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.batch import Report
 from picocodec.cli.info import description
-from picocodec.cli.streams import STREAM, read_all
+from picocodec.cli.shell import command
+from picocodec.cli.streams import readable
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
+from picocodec.errors import TargetTooSmall
+from picocodec.images.orientation import strip
 from picocodec.images.reading import EXTENSIONS, read
 
 
+@command
 def picoenc(argv: Sequence[str] | None = None) -> int:
     """Photos to .pico files; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
     parser = arguments.parser_of("picoenc", "Compress photos to .pico files.", "IN [OUT]", ".pico")
@@ -40,7 +43,7 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
         "--target-bpp", type=arguments.bpp, metavar="BITS", help="the same, in bits for each pixel"
     )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
-    args = parser.parse_intermixed_args(argv)
+    args = arguments.parse(parser, argv)
     names = batch.pairs(parser, args, ".pico", EXTENSIONS)
     return batch.run(parser.prog, names, args, partial(_encode, args))
 
@@ -49,14 +52,19 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     from picocodec.encoding.encoder import encode_picture, encode_to_size
     from picocodec.model.store import DEFAULT_MODEL
 
-    picture = read(io.BytesIO(read_all(source)) if source == STREAM else source)
-    arguments.strip(picture, args.strip)
+    picture = read(readable(source))
+    strip(picture, args.strip)
     height, width = picture.rgb.shape[:2]
     size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
     model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
     bar = batch.bar(source, args)
     if args.target_size or args.target_bpp:
-        data = encode_to_size(picture, max(size, 1), model, threads, bar)
+        try:
+            data = encode_to_size(picture, max(size, 1), model, threads, bar)
+        except TargetTooSmall as error:
+            if args.target_size:
+                raise
+            raise TargetTooSmall(f"{error} ({args.target_bpp:g} bits a pixel)") from None
     else:
         data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
     out.write(data)

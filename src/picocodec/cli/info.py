@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -10,34 +9,38 @@ from collections.abc import Sequence
 
 from picocodec import __version__
 from picocodec.api import Info, read_info
-from picocodec.cli import batch
+from picocodec.cli import arguments, batch
 from picocodec.cli.arguments import METADATA
+from picocodec.cli.shell import command, say, tell
 from picocodec.cli.streams import read_all
 from picocodec.errors import PicoError
 
 
+@command
 def picoinfo(argv: Sequence[str] | None = None) -> int:
     """Say what .pico files hold; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
-    parser = argparse.ArgumentParser("picoinfo", description="Say what .pico files hold.")
-    parser.add_argument("files", nargs="+", metavar="FILE", help='"-" is standard input')
+    parser = arguments.Parser("picoinfo", description="Say what .pico files hold.")
+    parser.add_argument("files", nargs="*", metavar="FILE", help='"-" is standard input')
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
-    args = parser.parse_intermixed_args(argv)
+    args = arguments.parse(parser, argv)
     failed = False
     for name in args.files:
         try:
             info = read_info(read_all(name))
         except (PicoError, OSError) as error:
-            batch.say(f"{parser.prog}: {name}: {batch.reason(error, name)}")
+            say(f"{parser.prog}: {name}: {batch.reason(error, name)}")
             failed = True
             continue
         if args.json:
-            print(json.dumps({"file": name, **dataclasses.asdict(info)}))
+            tell(json.dumps({"file": name, **dataclasses.asdict(info)}))
         else:
             # A file name may hold bytes that are no text.
-            print(os.fsencode(name).decode("utf-8", "backslashreplace"))
-            print(f"  {info.width}x{info.height} {info.mode}  ", end="")
-            print(f"{info.bytes} bytes  {info.bpp:.2f} bpp  {description(info)}")
+            tell(os.fsencode(name).decode("utf-8", "backslashreplace"))
+            tell(
+                f"  {info.width}x{info.height} {info.mode}  "
+                f"{info.bytes} bytes  {info.bpp:.2f} bpp  {description(info)}"
+            )
     return int(failed)
 
 

@@ -196,6 +196,10 @@ class OpenPicture:
     def _is_gray(self) -> bool:
         return self._request.header.gray
 
+    @property
+    def is_opaque(self) -> bool:
+        return self._alpha is None or bool((self._alpha == 255).all())
+
     def read(self, progress: Progress | None = None) -> Bytes:
         """All pixels, uint8 `[height, width, channels]`; errors as of `rows`."""
         pixels = np.empty((self.height, self.width, self.channels), np.uint8)

@@ -9,6 +9,7 @@ from picocodec.encoding.drawings import Drawings
 from picocodec.encoding.features import Look, look_at
 from picocodec.encoding.photos import Photos
 from picocodec.encoding.rate import fill
+from picocodec.errors import TargetTooSmall
 from picocodec.format import container, tiles
 from picocodec.format.pieces import LONGEST, CoderId, Piece
 from picocodec.format.tiles import Tile, tiles_along
@@ -46,7 +47,16 @@ def encode_to_size(
     `TargetTooSmall`, and what `encode_picture` does."""
     height, width = picture.rgb.shape[:2]
     encoder = Encoder(picture, model, threads, progress, filling=True)
-    return fill(encoder.encode, size, width * height)
+    beside = sum(len(data) for _, data in encoder.chunks)
+    words = f"{beside} bytes of metadata and alpha: leave them out (--strip), or raise the target"
+    if beside >= size:
+        raise TargetTooSmall(f"the target is {size} bytes, fewer than the picture's {words}")
+    try:
+        return fill(encoder.encode, size, width * height)
+    except TargetTooSmall as error:
+        if not beside:
+            raise
+        raise TargetTooSmall(f"{error}; among them are {words}") from None
 
 
 class Encoder:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from mmap import mmap
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from PIL import Image
 from picocodec.errors import CorruptChunk, PicoError, UnsupportedImage, tolerate
 from picocodec.format import container
 from picocodec.format.container import Header
+from picocodec.images import exif
+from picocodec.images.containers import xmp
 from picocodec.images.picture import Picture
 
 ICC, EXIF, XMP, ALPHA = b"iccp", b"exif", b"xmp ", b"alph"
@@ -58,6 +61,25 @@ def chunks_of(picture: Picture) -> list[tuple[bytes, bytes]]:
                 f"more than the {container.MAX_CHUNK_BYTES} that a file may hold"
             )
     return chunks
+
+
+class HasMetadata(Protocol):
+    """A picture, or one about to be decoded."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+    exif: bytes | None
+    xmp: bytes | None
+
+
+def as_part(picture: HasMetadata) -> None:
+    """Let the metadata of a crop, or of a reduced picture, be its own: no thumbnail of the whole
+    in EXIF and XMP, and its own sides in EXIF."""
+    picture.exif = picture.exif and exif.of_part(picture.exif, picture.width, picture.height)
+    picture.xmp = picture.xmp and xmp.without_thumbnails(picture.xmp)
 
 
 def read_metadata(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import re
 import warnings
 from contextlib import suppress
 from typing import BinaryIO
@@ -12,7 +14,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
-from picocodec.images.kinds import from_pillow, take_metadata
+from picocodec.images.containers import Survey, jxl, survey
+from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
+from picocodec.images.peek import contents
 from picocodec.images.picture import FilePixels, Picture, check_sides, from_array
 
 # File name extensions of what people keep pictures in, for who looks through folders.
@@ -26,42 +30,78 @@ _NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     """The picture in an image file of any format that Pillow reads, of HEIC and JPEG XL if
-    pillow-heif and pillow-jxl-plugin are installed, or in a NumPy file, from a
-    path or a seekable binary stream; of an animation, the first frame, with a warning. Pixels
-    that lie in the file as they are stay there.
+    pillow-heif and pillow-jxl-plugin are installed, or in a NumPy file, from a path or a binary
+    stream; of an animation, the first frame, with a warning, as for whatever else of the file is
+    not kept. Pixels that lie in the file as they are stay there.
 
-    Raises `UnsupportedImage`, `LimitExceeded` (Pillow's limit, `PIL.Image.MAX_IMAGE_PIXELS`),
-    and `OSError` where the file system fails.
+    Raises `UnsupportedImage`, also for files that are not whole, `LimitExceeded` (Pillow's limit,
+    `PIL.Image.MAX_IMAGE_PIXELS`), and `OSError` where the file system fails.
     """
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             return read(file)
+    if not source.seekable():
+        source = io.BytesIO(source.read())
     head = source.read(len(_NPY))
     source.seek(0)
     if not head:
         raise UnsupportedImage("the file is empty")
     if head == _NPY:
         return _read_npy(source)
+    found = survey(contents(source))
+    refuse_kind(found)
+    return _read_image(source, found)
+
+
+def _read_image(source: BinaryIO, found: Survey) -> Picture:
     try:
         with _open(source) as im:
             if getattr(im, "is_animated", False):
                 warnings.warn(
-                    "of several pictures in the file only the first is kept", stacklevel=2
+                    "of several pictures in the file only the first is kept", stacklevel=3
                 )
-            return _mapped(im, source) or from_pillow(im)
+            return _mapped(im, source, found) or from_pillow(im, found)
     except PicoError:
         raise
     except Image.UnidentifiedImageError:
-        raise UnsupportedImage("not an image file, or of a kind that is not known") from None
+        if found.fault:
+            raise UnsupportedImage(f"the image cannot be read: {found.fault}") from None
+        raise UnsupportedImage(_unknown(source)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitExceeded(
-            f"{error} Raise the limit (--max-pixels or PIL.Image.MAX_IMAGE_PIXELS) "
-            "if you trust the file"
-        ) from None
+        raise _too_large(str(error)) from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UnsupportedImage(f"the image cannot be read: {error}") from None
+        # Its own words may be about a stream in memory, of which nobody knows.
+        words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", str(error)) or type(error).__name__
+        raise UnsupportedImage(f"the image cannot be read: {found.fault or words}") from None
+
+
+def _unknown(source: BinaryIO) -> str:
+    """Why nothing here reads a file, and what would."""
+    source.seek(0)
+    head = source.read(512)
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return "HEIC needs the package pillow-heif (pip install pillow-heif), or is damaged"
+    if head[4:8] == b"ftyp" and head[8:11] == b"avi":
+        return "AVIF needs a Pillow built with it, or the file is damaged"
+    if head.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
+        return "JPEG XL needs the package pillow-jxl-plugin, or is damaged"
+    if b"<svg" in head or head.startswith(b"%PDF"):
+        return "a drawing or document, not an image file: render it first, to PNG"
+    if head[4:8] == b"ftyp" or head.startswith((b"\x1aE\xdf\xa3", b"RIFF")):
+        return "a video or sound, or of a kind that is not known: not an image file"
+    return "not an image file, or of a kind that is not known"
+
+
+def _too_large(words: str) -> LimitExceeded:
+    """In the numbers of the limit in force: Pillow's speak of twice that."""
+    size = re.search(r"\((\d+) pixels\)", words)
+    return LimitExceeded(
+        f"the image has {size[1] if size else 'more'} pixels, more than the limit of "
+        f"{Image.MAX_IMAGE_PIXELS}: raise the limit (--max-pixels or PIL.Image.MAX_IMAGE_PIXELS) "
+        "if you trust the file"
+    )
 
 
 def _read_npy(file: BinaryIO) -> Picture:
@@ -96,7 +136,7 @@ def _open(source: BinaryIO) -> Image.Image:
         return Image.open(source)
 
 
-def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
+def _mapped(im: Image.Image, file: BinaryIO, found: Survey) -> Picture | None:
     """An image whose pixels lie in its file as they are (PPM, TIFF without compression): mapped
     to memory instead of loaded. None for any other."""
     plain_format = im.format in ("PPM", "TIFF")
@@ -107,7 +147,7 @@ def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
         or im.has_transparency_data
     ):
         return None
-    if im.format == "TIFF" and im.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+    if im.format == "TIFF" and im.tag_v2.get(ExifTags.Base.Orientation, 1) != 1:  # type: ignore[attr-defined]
         return None
     pieces = getattr(im, "tile", ())
     row = im.width * len(im.mode)
@@ -121,9 +161,10 @@ def _mapped(im: Image.Image, file: BinaryIO) -> Picture | None:
     if place is None or top != im.height:
         return None
     check_sides(*im.size)
+    refuse(im, found)
     if os.fstat(file.fileno()).st_size < place + im.height * row:
         raise UnsupportedImage("the image cannot be read: the file is truncated")
     pixels = FilePixels(file.name, place, im.height, im.width, len(im.mode))
     picture = Picture(pixels, gray=im.mode == "L")
-    take_metadata(picture, im)
+    take_metadata(picture, im, found)
     return picture

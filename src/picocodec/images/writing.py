@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picocodec.errors import UnsupportedImage
-from picocodec.images.picture import pillow_info
+from picocodec.images import exif as exif_bytes
+from picocodec.images.containers import xmp as xmp_packets
+from picocodec.images.containers.survey import Density
+from picocodec.images.orientation import UPRIGHT, turned, turned_size
+from picocodec.images.picture import EXIF_PREFIX, pillow_info
 from picocodec.pipeline import Progress
 
 # File name extensions, and Pillow's names for their formats.
@@ -34,6 +38,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by channels
 _XMP_TAG = 700
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_MOST_XMP = 65_458  # bytes of one segment, beside its length and signature of either kind
 
 Rows = NDArray[np.uint8]
 
@@ -51,6 +57,9 @@ class Source(Protocol):
     @property
     def channels(self) -> int: ...
 
+    @property
+    def is_opaque(self) -> bool: ...
+
     def rows(self, progress: Progress | None = None) -> Iterator[Rows]: ...
 
 
@@ -63,22 +72,31 @@ class Writer(Protocol):
 
 
 def write_picture(
-    stream: BinaryIO, extension: str, picture: Source, progress: Progress | None = None
+    stream: BinaryIO,
+    extension: str,
+    picture: Source,
+    progress: Progress | None = None,
+    strip: Collection[str] = (),
 ) -> None:
-    """Decode a picture into an image file, row of tiles by row of tiles; errors are those of
-    `open_writer` and of the picture's `rows`."""
-    writer = open_writer(
-        stream,
-        extension,
-        picture.width,
-        picture.height,
-        picture.channels,
-        icc=picture.icc,
-        exif=picture.exif,
-        xmp=picture.xmp,
-    )
+    """Decode a picture into an image file, row of tiles by row of tiles, without what `strip`
+    names of "icc", "exif" and "xmp". Where the file holds no EXIF, pixels are turned as it says,
+    which needs all of them in memory; where it holds no alpha, one that is opaque everywhere is
+    left out. Errors are those of `open_writer` and of the picture's `rows`."""
+    kept = {n: getattr(picture, n) for n in ("icc", "exif", "xmp") if n not in strip}
+    format = FORMATS.get(extension.lower())
+    holds_exif = format in _HOLD_METADATA and "exif" in kept
+    turn = UPRIGHT if holds_exif else exif_bytes.orientation(picture.exif)
+    channels = picture.channels
+    if channels in (2, 4) and format not in _HOLD_ALPHA and picture.is_opaque:
+        channels -= 1
+    if turn != UPRIGHT and kept.get("xmp"):
+        kept["xmp"] = xmp_packets.upright(kept["xmp"])
+    size = turned_size(picture.width, picture.height, turn)
+    writer = open_writer(stream, extension, *size, channels, **kept)
+    if turn != UPRIGHT:
+        writer = _Turned(writer, (picture.height, picture.width, channels), turn)
     for rows in picture.rows(progress):
-        writer.write(rows)
+        writer.write(rows[:, :, :channels])
     writer.close()
 
 
@@ -108,11 +126,15 @@ def open_writer(
         raise UnsupportedImage(
             f"{format} cannot hold the picture's transparency: write PNG, WebP or TIFF"
         )
+    if extension.lower() == "pgm" and channels > 1:
+        raise UnsupportedImage(
+            "a .pgm file holds gray only, and the picture is of colour: write .ppm"
+        )
     info = pillow_info(icc, exif, xmp)
     if info and format not in _HOLD_METADATA:
         warnings.warn(f"{format} cannot hold {', '.join(info)}: dropped", stacklevel=2)
     if format == "PNG":
-        return _Png(stream, width, height, channels, icc, exif, xmp)
+        return _Png(stream, (width, height, channels), icc, exif, xmp)
     if format == "PPM":
         stream.write(b"P%d\n%d %d\n255\n" % (5 if channels == 1 else 6, width, height))
         return _Raw(stream)
@@ -122,6 +144,22 @@ def open_writer(
         np.lib.format.write_array_header_1_0(stream, description)
         return _Raw(stream)
     return _Pillow(stream, format, (width, height), _MODES[channels], info)
+
+
+class _Turned:
+    """Rows that are to be turned before they are written: all of them, at the end."""
+
+    def __init__(self, writer: Writer, shape: tuple[int, int, int], orientation: int) -> None:
+        self.writer, self.orientation = writer, orientation
+        self.pixels, self.top = np.empty(shape, np.uint8), 0
+
+    def write(self, rows: Rows) -> None:
+        self.pixels[self.top : self.top + len(rows)] = rows
+        self.top += len(rows)
+
+    def close(self) -> None:
+        self.writer.write(turned(self.pixels, self.orientation))
+        self.writer.close()
 
 
 class _Raw:
@@ -150,14 +188,13 @@ class _Png:
     def __init__(
         self,
         stream: BinaryIO,
-        width: int,
-        height: int,
-        channels: int,
+        shape: tuple[int, int, int],  # width, height, channels
         icc: bytes | None,
         exif: bytes | None,
         xmp: bytes | None,
     ) -> None:
         self.stream = stream
+        width, height, channels = shape
         self.deflate = zlib.compressobj(1)
         self.above = np.zeros((1, width * channels), np.uint8)
         stream.write(b"\x89PNG\r\n\x1a\n")
@@ -165,6 +202,8 @@ class _Png:
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0))
         if icc:
             self._chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+        if (density := exif_bytes.resolution(exif)) is not None:
+            self._chunk(b"pHYs", _pixels_per_metre(density))
         if exif:
             self._chunk(b"eXIf", exif)
         if xmp:
@@ -209,21 +248,73 @@ class _Pillow:
         self.top += len(rows)
 
     def close(self) -> None:
+        place = self.stream.tell()
         try:
-            options = _OPTIONS.get(self.format, {}) | self.info
+            self._save(self.info)
+        except _BrokenExif:
+            warnings.warn("the EXIF is damaged, and TIFF cannot hold it: dropped", stacklevel=3)
+            self.stream.seek(place)
+            self.stream.truncate()
+            self._save({name: data for name, data in self.info.items() if name != "exif"})
+
+    def _save(self, info: dict[str, bytes]) -> None:
+        options: dict[str, Any] = _OPTIONS.get(self.format, {}) | info
+        density = exif_bytes.resolution(info.get("exif", b"").removeprefix(EXIF_PREFIX))
+        if density is not None and density.unit > 1 and self.format in ("JPEG", "BMP"):
+            scale = 2.54 if density.unit == 3 else 1
+            options["dpi"] = round(density.x * scale), round(density.y * scale)
+        if self.format == "JPEG" and len(info.get("xmp", b"")) > _MOST_XMP:
+            options |= _long_xmp(info["xmp"])
+        try:
             if self.format == "TIFF":
                 # Pillow wants EXIF as tags there, without the prefix that its other writers want.
-                options["exif"] = Image.Exif()
-                if "exif" in self.info:
-                    options["exif"].load(self.info["exif"])
-                if "xmp" in self.info:
-                    options["exif"][_XMP_TAG] = self.info["xmp"]
+                options["exif"] = _as_tags(info)
             self.image.save(self.stream, self.format, **options)
-        except MemoryError:
+        except (MemoryError, _BrokenExif):
             raise
         except Exception as error:  # Pillow's writers raise almost anything on damaged metadata
             if isinstance(error, OSError) and error.errno is not None:
                 raise
+            if self.format == "TIFF" and "exif" in info:
+                raise _BrokenExif from None
+            way_out = ": leave it out (--strip), or write PNG" if "too long" in str(error) else ""
             raise UnsupportedImage(
-                f"the picture cannot be written as {self.format}: {error}"
+                f"the picture cannot be written as {self.format}: {error}{way_out}"
             ) from None
+
+
+class _BrokenExif(Exception):
+    """Pillow cannot write it among the tags of a TIFF file."""
+
+
+def _as_tags(info: dict[str, bytes]) -> Image.Exif:
+    tags = Image.Exif()
+    if "exif" in info:
+        if not exif_bytes.is_readable(info["exif"].removeprefix(EXIF_PREFIX)):
+            raise _BrokenExif
+        try:
+            tags.load(info["exif"])
+        except MemoryError:
+            raise
+        except Exception:  # almost anything, too
+            raise _BrokenExif from None
+    if "xmp" in info:
+        tags[_XMP_TAG] = info["xmp"]
+    return tags
+
+
+def _long_xmp(packet: bytes) -> dict[str, bytes]:
+    """Pillow's options for XMP of more than one JPEG segment; none for what is no XML."""
+    if not xmp_packets.is_well_formed(packet):
+        return {}
+    main, bodies = xmp_packets.extended(packet, _MOST_XMP)
+    segments = (_EXTENDED_XMP + body for body in bodies)
+    extra = b"".join(b"\xff\xe1" + struct.pack(">H", len(s) + 2) + s for s in segments)
+    return {"xmp": main, "extra": extra}
+
+
+def _pixels_per_metre(density: Density) -> bytes:
+    """The body of a pHYs chunk."""
+    scale = {2: 1 / 0.0254, 3: 100.0}.get(density.unit, 1.0)
+    x, y = (min(round(v * scale), (1 << 31) - 1) for v in (density.x, density.y))
+    return struct.pack(">IIB", x, y, density.unit > 1)

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import picocodec
 from picocodec import cli
@@ -80,9 +80,12 @@ def test_output_is_the_second_name_or_an_option(folder):
     assert cli.picodec(["b.anything", "-o", "b.PPM"]) == 0
     with Image.open("a.webp") as a, Image.open("b.PPM") as b:
         assert (a.format, b.format) == ("WEBP", "PPM")
-        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+        # PPM and NPY hold no EXIF: the photo, which lies on its side, is turned upright.
+        assert a.getexif()[274] == 6
+        np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(a)), np.asarray(b))
+        upright = np.asarray(b)
     assert cli.picodec(["a.pico", "c.data", "--format", "npy"]) == 0
-    assert np.load("c.data").shape == (20, 30, 3)
+    np.testing.assert_array_equal(np.load("c.data"), upright)
 
 
 def test_two_photos_are_two_inputs(folder):
@@ -149,7 +152,7 @@ def test_damaged_files_leave_what_was_there(pico, capsys, damage, fault):
     (pico / "bad.pico").write_bytes(damage((pico / "photo.pico").read_bytes()))
     (pico / "bad.png").write_bytes(b"an older file")
     before = names(pico)
-    assert cli.picodec(["bad.pico"]) == 1
+    assert cli.picodec(["bad.pico", "--overwrite"]) == 1
     assert names(pico) == before
     assert (pico / "bad.png").read_bytes() == b"an older file"
     err = capsys.readouterr().err
@@ -175,7 +178,7 @@ def test_interruption_leaves_the_old_file(pico, capsys, monkeypatch):
 
     before = (pico / "photo.pico").read_bytes()
     monkeypatch.setattr("picocodec.coders.learned.LearnedCoder.encode", interrupt)
-    assert cli.picoenc(["photo.jpg"]) == 130
+    assert cli.picoenc(["photo.jpg", "--overwrite"]) == 130
     assert names(pico) == ["photo.jpg", "photo.pico"]
     assert (pico / "photo.pico").read_bytes() == before
     assert capsys.readouterr().err == "picoenc: interrupted\n"
@@ -186,8 +189,51 @@ def test_overwriting(pico, capsys):
     assert cli.picoenc(["photo.jpg", "--no-overwrite"]) == 1
     assert "photo.pico exists already" in capsys.readouterr().err
     assert (pico / "photo.pico").read_bytes() == b"old"
-    assert cli.picoenc(["photo.jpg"]) == 0
+    assert cli.picoenc(["photo.jpg", "--overwrite"]) == 0
     assert info("photo.pico").width == 30
+
+
+def test_files_that_were_not_named_are_kept(pico, capsys):
+    """The original beside a .pico file, above all."""
+    original = Image.fromarray(COLOURS[:, :, :3])
+    (pico / "sub").mkdir()
+    for name in ("photo.png", "sub/photo.png"):
+        original.save(name)
+    before = (pico / "photo.png").read_bytes()
+    old = (pico / "photo.pico").read_bytes()
+    (pico / "photo.pico").write_bytes(old)
+    for arguments in (["photo.pico"], ["photo.pico", "-o", "."], ["photo.pico", "-o", "sub/"]):
+        assert cli.picodec(arguments) == 1
+        assert "photo.png exists already: give --overwrite" in capsys.readouterr().err
+    assert cli.picodec(["-r", ".", "--skip-existing"]) == 0
+    assert cli.picoenc(["photo.png"]) == 1
+    assert (pico / "photo.pico").read_bytes() == old
+    for name in ("photo.png", "sub/photo.png"):
+        assert (pico / name).read_bytes() == before
+    assert cli.picodec(["photo.pico", "photo.png", "--no-overwrite"]) == 1
+    assert (pico / "photo.png").read_bytes() == before
+    assert cli.picodec(["photo.pico", "photo.png"]) == 0  # it was told to
+    assert (pico / "photo.png").read_bytes() != before
+    assert cli.picodec(["photo.pico", "-o", "sub", "--overwrite"]) == 0
+    assert (pico / "sub/photo.png").read_bytes() == (pico / "photo.png").read_bytes()
+    usage_error(capsys, cli.picodec, "photo.pico", "--overwrite", "--no-overwrite")
+
+
+def test_replaced_files_keep_their_mode(folder, capsys):
+    assert cli.picoenc(["photo.jpg", "a.pico"]) == 0
+    for mode in (0o600, 0o640, 0o755):
+        os.chmod("a.pico", mode)
+        assert cli.picoenc(["photo.jpg", "a.pico", "-q", "20"]) == 0
+        assert stat.S_IMODE(os.stat("a.pico").st_mode) == mode
+    before = (folder / "a.pico").read_bytes()
+    os.chmod("a.pico", 0o444)
+    for options in ([], ["--overwrite"]):
+        assert cli.picoenc(["photo.jpg", "a.pico", *options]) == 1
+        assert capsys.readouterr().err.endswith(
+            "picoenc: photo.jpg: a.pico: it is read-only, and so not replaced\n"
+        )
+    assert (folder / "a.pico").read_bytes() == before
+    assert names(folder) == ["a.pico", "photo.jpg"]
 
 
 def test_an_input_is_never_its_own_output(pico, capsys):
@@ -219,7 +265,7 @@ def test_standard_streams(folder):
     assert encoded.stdout == picocodec.encode(Image.open("photo.jpg"))
     assert encoded.stderr.startswith(b"- -> -  ")
     decoded = command("picodec", "-", "-", "--format", "ppm", "--quiet", stdin=encoded.stdout)
-    assert (decoded.returncode, decoded.stdout[:12]) == (0, b"P6\n30 20\n255")
+    assert (decoded.returncode, decoded.stdout[:12]) == (0, b"P6\n20 30\n255")
     # A profile is dropped, quietly here.
     assert decoded.stderr == b""
     told = command("picoinfo", "-", "--json", stdin=encoded.stdout)
@@ -250,7 +296,7 @@ def test_progress_and_colours_are_for_terminals_only(folder):
 
 def test_strip(folder):
     for strip, kept in (("all", ()), ("exif,xmp", ("icc",)), ("icc", ("exif", "xmp"))):
-        assert cli.picoenc(["photo.jpg", "--strip", strip]) == 0
+        assert cli.picoenc(["photo.jpg", "photo.pico", "--strip", strip]) == 0
         found = info("photo.pico")
         assert [n for n in ("icc", "exif", "xmp") if getattr(found, f"has_{n}")] == list(kept)
     assert cli.picodec(["photo.pico", "--strip", "all"]) == 0
@@ -263,7 +309,7 @@ def test_warnings_are_messages(folder, capsys):
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     assert cli.picoenc(["moving.gif"]) == 0
     assert "picoenc: moving.gif: warning: " in capsys.readouterr().err
-    assert cli.picoenc(["moving.gif", "--quiet"]) == 0
+    assert cli.picoenc(["moving.gif", "--quiet", "--overwrite"]) == 0
     assert capsys.readouterr().err == ""
 
 

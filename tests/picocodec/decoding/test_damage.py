@@ -191,7 +191,8 @@ def test_the_command_conceals_says_so_and_has_an_exit_code_of_its_own(
     assert not Path("bad.png").exists()
     assert cli.picodec(["--allow-damaged", "good.pico"]) == 0
     capsys.readouterr()
-    assert cli.picodec(["--allow-damaged", "--quiet", "bad.pico", "good.pico", "cut.pico"]) == 3
+    options = ["--allow-damaged", "--quiet", "--overwrite"]
+    assert cli.picodec([*options, "bad.pico", "good.pico", "cut.pico"]) == 3
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "picodec: bad.pico: damaged: concealed from what lies around: tile 1"
     assert lines[1].startswith("picodec: cut.pico: damaged: the file ends after")

@@ -99,15 +99,15 @@ def test_targets_on_the_command_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     Image.fromarray(photo(200, 300)).save("photo.png")
-    assert cli.picoenc(["photo.png", "--target-size", "6k"]) == 0
+    assert cli.picoenc(["photo.png", "photo.pico", "--target-size", "6k"]) == 0
     assert 5880 <= (tmp_path / "photo.pico").stat().st_size <= 6000
     assert "quality" in capsys.readouterr().err
-    assert cli.picoenc(["photo.png", "--target-bpp", "0.8"]) == 0
+    assert cli.picoenc(["photo.png", "photo.pico", "--target-bpp", "0.8"]) == 0
     assert 5880 <= (tmp_path / "photo.pico").stat().st_size <= 6000
-    assert cli.picoenc(["photo.png", "--target-size", "100"]) == 1
+    assert cli.picoenc(["photo.png", "photo.pico", "--target-size", "100"]) == 1
     assert "picoenc: photo.png: the target is 100 bytes" in capsys.readouterr().err
     for wrong in ("0", "-1", "k", "5G", "1e3", "1ib"):
         with pytest.raises(SystemExit):
-            cli.picoenc(["photo.png", "--target-size", wrong])
+            cli.picoenc(["photo.png", "photo.pico", "--target-size", wrong])
     with pytest.raises(SystemExit):
-        cli.picoenc(["photo.png", "--target-size", "6k", "-q", "50"])
+        cli.picoenc(["photo.png", "photo.pico", "--target-size", "6k", "-q", "50"])
