@@ -16,6 +16,7 @@ from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
 from picolab.release.command import add_parser as add_release
 from picolab.training.command import add_parser as add_training
+from picolab.training.curve import add_parser as add_curve
 
 if TYPE_CHECKING:
     from picolab.training.loop import Options
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     cut.set_defaults(run=_cut)
 
     add_training(commands)
+    add_curve(commands)
     add_release(commands)
 
     ablate = commands.add_parser(

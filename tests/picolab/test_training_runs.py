@@ -18,6 +18,7 @@ from tiles import make_tiles
 from torch import Tensor
 
 from picocodec.model.model import Model
+from picolab.cli import main
 from picolab.data.crops import TileFile, principal_components
 from picolab.networks.model import FIRST_LAMBDAS, Codec
 from picolab.release.release import read_trained, release
@@ -146,6 +147,9 @@ def test_limits_signals_and_the_curve(lineage: Lineage, tmp_path: Path) -> None:
         rows = list(csv.DictReader(f))
     assert [float(row["pixels"]) for row in rows] == [3 * 2 * 64**2, 6 * 2 * 64**2]
     assert 10 < float(rows[0]["score"]) < 50
+    plot = tmp_path / "curve.svg"
+    assert main(["curve", str(tmp_path / "entropy/curve.csv"), "-o", str(plot)]) == 0
+    assert "0.4 bits per pixel" in plot.read_text()
     again = Run(lineage, lineage.stage("entropy"), options(tmp_path))
     again.asked_to_stop.append(15)
     again.go()
@@ -266,6 +270,11 @@ def test_the_command_trains_in_two_processes_and_goes_on(tiles: Path, tmp_path: 
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = ["-m", "picolab", "train", str(tmp_path / "recipe.toml"), "--no-compile"]
     command += ["-o", str(tmp_path / "runs"), "--pixels", str(4 * 2 * 64**2), "--no-lpips"]
+    dry = subprocess.run(
+        [sys.executable, *command, "--dry-run"], env=environment, capture_output=True, text=True
+    )
+    assert dry.returncode == 0, dry.stderr
+    assert "trunk: 2.458e+04 pixels" in dry.stdout and not (tmp_path / "runs").exists()
     for pixels in (4, 8):
         done = subprocess.run(
             [*torchrun, *command], env=environment, capture_output=True, text=True, timeout=300
