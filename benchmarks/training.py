@@ -44,6 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_pages()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
     lineage = read_lineage(args.recipe)

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from picocodec.errors import PicoError
 from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
@@ -20,6 +18,10 @@ from picolab.training.curve import add_parser as add_curve
 
 if TYPE_CHECKING:
     from picolab.training.loop import Options
+
+
+# What to install for a command; for others the workbench, `lab`.
+EXTRAS = {"evaluate": "eval", "report": "eval", "encode": "eval", "curve": "eval"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -175,6 +177,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return args.run(args)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(args.command, "lab")
+        print(f"picolab: {error}: pip install 'picocodec[{extra}]'", file=sys.stderr)
+        return 1
     except (ValueError, OSError, PicoError) as error:
         print(f"picolab: {error}", file=sys.stderr)
         return 1
@@ -206,6 +212,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _options(args: argparse.Namespace, folder: Path) -> Options:
+    import torch
+
     from picolab.training.loop import Options
 
     # Processors multiply denormal numbers a hundred times slower, and optimisers are full of them.
@@ -271,6 +279,8 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    import torch
+
     from picolab.compare import choose_tiles, comparison, measure, read_codec
     from picolab.data.images import load_tiles
     from picolab.evaluation.metrics import Missing

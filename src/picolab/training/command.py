@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from picolab.training.run import Options, run_stage
 
     torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
     lineage = read_lineage(args.recipe)
     stage = lineage.stage(args.stage) if args.stage else lineage.stages[0]
     options = Options(
