@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -187,25 +184,6 @@ def test_only_what_the_recipe_names_learns(recipe: Recipe, tmp_path: Path) -> No
     assert "synthesis.head.weight" in moved and all(k.startswith("synthesis.") for k in moved)
     with pytest.raises(ValueError, match="train = 'decoder'"):
         train(replace(recipe, train=("decoder",)), options(tmp_path / "third"))
-
-
-@pytest.mark.parametrize("losses", ["", "[losses]\ntiling = 1.0\ngan = 0.1\ngan_start = 2\n"])
-def test_two_processes_train_as_one(
-    recipe: Recipe, pictures: Path, tmp_path: Path, losses: str
-) -> None:
-    """torchrun with two CPU processes: same weights in both, and a checkpoint that resumes."""
-    (tmp_path / "recipe.toml").write_text(RECIPE.replace("[[phases]]", losses + "[[phases]]", 1))
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-        "-m", "picolab.cli", "train", str(tmp_path / "recipe.toml"),
-        "-o", str(tmp_path / "run"), "--device", "cpu", "--threads", "1",
-    ]  # fmt: skip
-    environment = os.environ | {"TEST_PICTURES": str(pictures), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
-    tensors, values = load_checkpoint(tmp_path / "run" / "checkpoint")
-    assert (values["recipe"], values["step"], values["world"]) == ("tiny-test", recipe.steps, 2)
-    assert {"random.0.0", "random.1.0"} <= tensors.keys()
-    assert not torch.equal(tensors["random.0.1"], tensors["random.1.1"])
 
 
 def test_learning_rate_warms_up_and_falls(recipe: Recipe) -> None:

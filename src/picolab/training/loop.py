@@ -9,7 +9,6 @@ checkpoint, and a run that was stopped goes on from it exactly as if it had not 
 from __future__ import annotations
 
 import math
-import os
 import signal
 import statistics
 import time
@@ -471,18 +470,3 @@ def validation_tiles(tiles: TileSet, count: int) -> list[Tensor]:
             x = tiles.tiles[i : i + 1, :, :height, :width].float() / 255
             chosen.append(x.contiguous(memory_format=torch.channels_last))
     return chosen
-
-
-def run_recipe(recipe: Recipe, options: Options) -> dict[str, float]:
-    """`train`, in as many processes as `torchrun` started."""
-    if "WORLD_SIZE" not in os.environ:
-        return train(recipe, options)
-    cuda = options.device.type == "cuda"
-    dist.init_process_group("nccl" if cuda else "gloo")
-    if cuda:
-        options.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(options.device)
-    try:
-        return train(recipe, options)
-    finally:
-        dist.destroy_process_group()

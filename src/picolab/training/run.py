@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from picolab.data.crops import TileFile, principal_components
+from picolab.losses.lpips import LPIPS
 from picolab.losses.objective import Objective
 from picolab.networks.model import Codec, quantise, squared_error
 from picolab.training.checkpoint import (
@@ -377,9 +378,9 @@ class Run:
         own = [p.detach().clone() for p in self.codec.parameters()]
         state = torch.get_rng_state()
         self.put(self.ema)
-        from picolab.losses.lpips import LPIPS
-
         lpips = LPIPS("alex").to(self.device) if self.options.lpips else None
+        if lpips is not None:
+            lpips.trunk.bf16 = self.dtype == torch.bfloat16
         points = validate(self.codec, self.held_out, self.dtype, self.device, lpips=lpips)
         self.put(own)
         torch.set_rng_state(state)
