@@ -13,6 +13,7 @@ import torch
 
 from picocodec.errors import PicoError
 from picolab.evaluation.cli import add_parser as add_evaluation
+from picolab.study.cli import add_parser as add_study
 
 if TYPE_CHECKING:
     from picolab.training.loop import Options
@@ -135,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     info.set_defaults(run=_model_info)
 
     add_evaluation(commands)
+    add_study(commands)
 
     encode = commands.add_parser(
         "encode",
