@@ -11,8 +11,9 @@ from sqlalchemy import Engine, select
 from picolab.study import agreement, refreshing, schema
 from picolab.study.ballots import PAIR, PLATE, SCREEN
 from picolab.study.schema import task
-from picolab.study.service import Full, Service, Stage
+from picolab.study.service import Full, Service
 from picolab.study.simulation import Crowd, Raters, draw_raters
+from picolab.study.tasks import Stage
 from picolab.study.votes import ANSWERS, Condition
 
 PLAIN_DIFFERENCE, STRONG_DIFFERENCE = 6.0, 8.0  # logits between the original and a spoilt picture

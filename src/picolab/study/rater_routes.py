@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Cookie, Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -114,9 +115,12 @@ def answer(request: Request, body: Answer, token: Token) -> JSONResponse:
 
 
 @router.get("/picture/{key}/{side}")
-def picture(request: Request, key: str, side: str) -> Response:
+async def picture(request: Request, key: str, side: str) -> Response:
     """One picture of a task, by the task's key: nothing in the address tells what it shows."""
-    data = of(request).service.picture(key, side)
+    service = of(request).service
+    data = service.images.at_hand(key, side)
+    if data is None:
+        data = await run_in_threadpool(service.picture, key, side)
     return Response(data, media_type="image/webp", headers={"cache-control": FOREVER})
 
 

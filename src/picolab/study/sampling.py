@@ -88,8 +88,8 @@ def sample(
             "without"
         ) from error
     jax.config.update("jax_enable_x64", True)
-    # The potential, and not the model itself, for the sampler: it is compiled once as a whole, where
-    # looking for a start in the model would compile hundreds of small operations.
+    # The potential, and not the model itself, for the sampler: it is compiled once as a whole,
+    # where looking for a start in the model would compile hundreds of small operations one by one.
     potential = jax.jit(partial(potential_energy, _model, (votes,), {}))
     sampler = MCMC(
         NUTS(potential_fn=potential, target_accept_prob=0.9),

@@ -11,7 +11,8 @@ from studies import SMALL
 
 from picolab.study import export, refreshing, schema
 from picolab.study.schema import session, task
-from picolab.study.service import Full, Refused, Service, Stage, State, Unknown
+from picolab.study.service import Full, Refused, Service, State, Unknown
+from picolab.study.tasks import Stage
 
 DISPLAY = {"width": 1000}
 
