@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -37,6 +38,7 @@ class Load:
 
     port: int
     think: float
+    ramp: float
     end: float
     acknowledged: dict[str, str] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class Rater:
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def run(self) -> None:
-        await asyncio.sleep(self.rng.uniform(0, self.load.think))
+        await asyncio.sleep(self.rng.uniform(0, self.load.ramp))
         begun = await self.ask("begin", "POST", "/api/begin", {"consent": True})
         self.word = begun["word"]
         state = await self.ask("display", "POST", "/api/display", DISPLAY)
@@ -77,7 +79,7 @@ class Rater:
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 self.streams = None
                 self.load.retries += 1
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(self.rng.uniform(0.5, 1.5))
                 continue
             self.load.times.setdefault(kind, []).append(1000 * (time.perf_counter() - start))
             if status != 200:
@@ -137,7 +139,9 @@ async def drive(server: Server, load: Load, raters: int, kills: int) -> None:
     """All raters, until the time is up, and the kills between."""
     people = [asyncio.create_task(Rater(load, n).run()) for n in range(raters)]
     start = time.monotonic()
-    moments = sorted(random.Random(1).uniform(start + 5, load.end - 5) for _ in range(kills))
+    moments = sorted(
+        random.Random(1).uniform(start + load.ramp / 2, load.end - 5) for _ in range(kills)
+    )
     while time.monotonic() < load.end:
         if moments and time.monotonic() > moments[0]:
             moments.pop(0)
@@ -163,8 +167,11 @@ def report(load: Load, database: Path, raters: int, seconds: float, kills: int) 
         cuts = statistics.quantiles(times, n=100)
         row = f"{statistics.median(times):.1f} | {cuts[94]:.1f} | {cuts[98]:.1f}"
         print(f"| {kind} | {len(times)} | {row} |")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    count = sum(len(times) for times in load.times.values())
+    print(f"\nserver: {(spent.ru_utime + spent.ru_stime) / count * 1000:.2f} ms CPU a request")
     print(
-        f"\n{len(load.acknowledged)} answers acknowledged, {len(lost)} lost, {load.retries} retries"
+        f"{len(load.acknowledged)} answers acknowledged, {len(lost)} lost, {load.retries} retries"
     )
     return not lost
 
@@ -175,11 +182,12 @@ def main() -> int:
     parser.add_argument("--raters", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--think", type=float, default=4, help="mean seconds between two answers")
+    parser.add_argument("--ramp", type=float, default=15, help="seconds in which all come")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--choosing", action="store_true", help="with the chooser beside it")
     args = parser.parse_args()
     server = Server(args.database, [] if args.choosing else ["--no-choosing"])
-    load = Load(server.port, args.think, time.monotonic() + args.seconds)
+    load = Load(server.port, args.think, args.ramp, time.monotonic() + args.seconds)
     try:
         asyncio.run(drive(server, load, args.raters, args.kills))
     finally:

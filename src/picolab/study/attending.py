@@ -61,7 +61,7 @@ def attend(
     ]
     for rater in people:
         if rater.number % REFRESH_EVERY == 0:
-            refreshing.refresh(engine)
+            refreshing.refresh(engine, thorough=False)
         try:
             end, given = _session(service, rater, crowd, quality, rng)
         except Full:

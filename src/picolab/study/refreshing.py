@@ -21,12 +21,14 @@ SECONDS = 20.0
 MOST_TO_INTEGRATE = 20_000  # votes; beyond, the plain fit is sure enough
 
 
-def refresh(engine: Engine, count: int = BATCH) -> Belief:
-    """Rate all votes so far, leave `count` pairs in the queue and the ratings in the snapshot."""
+def refresh(engine: Engine, count: int = BATCH, thorough: bool = True) -> Belief:
+    """Rate all votes so far, leave `count` pairs in the queue and the ratings in the snapshot,
+    with honest intervals where `thorough`, which takes ten times as long."""
     votes, numbers = current_votes(engine)
     belief = fit(votes)
     pairs = Chooser(belief).batch(count)
-    sure = integrate(votes) if 0 < len(votes) < MOST_TO_INTEGRATE else belief
+    integrable = thorough and 0 < len(votes) < MOST_TO_INTEGRATE
+    sure = integrate(votes) if integrable else belief
     counts = np.bincount(
         votes.stimuli.condition[np.concatenate([votes.left, votes.right])],
         minlength=len(votes.stimuli.conditions),

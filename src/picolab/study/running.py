@@ -12,6 +12,9 @@ from picolab.study.guard import Limits
 from picolab.study.server import build
 from picolab.study.service import Service
 
+# Each statement of a transaction lets go of the interpreter; at Python's own 5 ms, whoever holds
+# the database would wait so long to get it back, eight times for one answer.
+SWITCH_SECONDS = 0.0005
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -52,6 +55,7 @@ def serve(serving: Serving) -> int:
     if serving.host not in LOCAL and not serving.https:
         print("not over HTTPS: put a proxy before it, and say --https", file=sys.stderr)
     chooser = refreshing.start(serving.database) if serving.choosing else None
+    sys.setswitchinterval(SWITCH_SECONDS)
     server = uvicorn.Server(config)
     server.run()
     if chooser is not None:

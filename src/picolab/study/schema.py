@@ -177,9 +177,14 @@ def connect(address: str | Path, new: bool = False) -> Engine:
 
 
 def _pragmas(connection, _record) -> None:
-    """A committed answer survives a killed process and a lost power supply (FULL), and readers do
-    not wait for writers (WAL)."""
+    """Readers do not wait for writers (WAL). A commit survives a killed process; `durable` makes it
+    survive a lost power supply."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "busy_timeout=10000",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -40,6 +40,7 @@ def build(
         files | {"/": PAGES / "index.html", "/admin": PAGES / "admin.html"}
     ).items():
         app.add_api_route(address, _Page(path).answer, methods=["GET"])
+    app.add_route("/picture/{key}/{side}", rater_routes.picture, methods=["GET"])
     app.include_router(rater_routes.router)
     app.include_router(admin_routes.public)
     app.include_router(admin_routes.guarded)

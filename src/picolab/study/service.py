@@ -13,13 +13,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
 from picolab.study import plates, schema
 from picolab.study.ballots import PLATE, SCREEN
+from picolab.study.durable import Log
 from picolab.study.imagery import Images
 from picolab.study.pairing import PairSource
 from picolab.study.schema import session, task
@@ -115,6 +116,7 @@ class Service:
         self.maker = TaskMaker(self.settings, self.crops(engine), pairs, self.images)
         # SQLite has one writer at a time; waiting here is fair and does not poll.
         self.lock = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self.log = Log(engine)
 
     @staticmethod
     def crops(engine: Engine) -> dict[int, tuple[int, int]]:
@@ -209,12 +211,9 @@ class Service:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        if self.lock is None:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        with self.lock, self.engine.begin() as connection:
+        with self.lock or nullcontext(), self.engine.begin() as connection:
             yield connection
+        self.log.sync()
 
     def _room(self, connection: Connection) -> None:
         waited = [Stage.DISPLAY, Stage.PLATES, Stage.SCREENING, Stage.TRIALS]

@@ -12,6 +12,14 @@ from picolab.evaluation.plots import MARKERS
 from picolab.study.experiments import CROWDS, HOWS, Coverage, Width, read_rows
 from picolab.study.plots import save
 
+INTRODUCTION = """\
+Raters have discriminations (a standard deviation of 0.3 in the logarithm), widths of ties, and
+lapses of 3 % on average, each their own; qualities rise with the logarithm of the rate, and
+pictures deviate by 0.4 logits (70 Elo). Studies of the first table have 3 codecs at 4 rates, 8
+pictures, 30 raters of 40 votes on random pairs, and 5 traps for each; "with cheats" a tenth of
+the raters presses anything. What is asked of an interval is the true Elo of a codec at a rate, of
+the study's own pictures or of all pictures like these, or the true BD-rate. The studies of the
+last tables have 4 codecs at 5 rates and 10 pictures; a fifth of the chosen pairs is random, too."""
 TARGETS = (100, 70, 50, 35)  # half widths in Elo
 NAMES = {
     "random": "random pairs",
@@ -28,8 +36,9 @@ def write(folder: Path, output: Path) -> None:
     nuts = folder / "nuts.csv"
     parts = [
         "# Simulated raters",
-        f"Made by `picolab study simulate tables {folder.as_posix()} -o {output.as_posix()}`; what "
-        "each column means is told in [study.md](study.md).",
+        f"Made by `picolab study simulate tables {folder.as_posix()} -o {output.as_posix()}`, of "
+        "what `picolab study simulate coverage` and `width` wrote there.",
+        INTRODUCTION,
         "## Do 95 % intervals hold the truth in 95 % of studies?",
         _coverage_table(coverage),
     ]
