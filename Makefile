@@ -23,7 +23,7 @@ demo: .venv-demo/ready
 
 .venv-test/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[eval,cluster,dev]'
+	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[eval,study,cluster,dev]'
 	touch $@
 
 test: .venv-test/ready

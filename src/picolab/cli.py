@@ -13,6 +13,7 @@ from picocodec.errors import PicoError
 from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
 from picolab.release.command import add_parser as add_release
+from picolab.study.cli import add_parser as add_study
 from picolab.training.command import add_parser as add_training
 from picolab.training.curve import add_parser as add_curve
 
@@ -132,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     info.set_defaults(run=_model_info)
 
     add_evaluation(commands)
+    add_study(commands)
 
     encode = commands.add_parser(
         "encode",

@@ -1,0 +1,94 @@
+"""`picolab study` from a gallery to perceptual BD-rates, by simulated raters."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from picolab.study import experiments
+from picolab.study.cli import alone
+from picolab.study.tables import needed
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_from_plan_to_report(gallery, tmp_path: Path, capsys) -> None:
+    database, out = str(tmp_path / "study.sqlite"), tmp_path / "report"
+    plan = [
+        "plan",
+        str(gallery.folder),
+        database,
+        "--crop",
+        "96",
+        "--plates",
+        "2",
+        "--trials",
+        "36",
+    ]
+    rules = ["--trials", "36", "--screens", "2", "--comparisons", "270"]
+    assert alone([*plan, *rules]) == 0
+    assert "3 pictures, 8 codecs at their rates, 84 pairs" in capsys.readouterr().out
+    simulate = ["simulate", "raters", database, "--count", "8", "--truth", "psnr"]
+    assert alone([*simulate, "--cheats", "0.2"]) == 0
+    assert "of 8 raters finished" in capsys.readouterr().out
+    rate = ["rate", database, "-o", str(out), "--method", "laplace", "--metrics", "psnr"]
+    assert alone(rate) == 0
+    text = (out / "report.md").read_text()
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert "## Perceptual BD-rate" in text and "| psnr |" in text
+    ratings = table(out / "ratings.csv")
+    jpeg = [float(r["elo"]) for r in ratings if r["codec"] == "jpeg-420"]
+    assert jpeg == sorted(jpeg) and len(jpeg) == 4
+    assert all(float(r["low95"]) < float(r["elo"]) < float(r["high95"]) for r in ratings)
+    assert {r["codec"] for r in table(out / "bd_rate.csv")} == {"jpeg-420", "webp"}
+    agreements = {r["metric"]: float(r["agreement"]) for r in table(out / "agreement.csv")}
+    assert agreements["psnr"] > 0.6
+    assert (out / "elo.svg").is_file() and (out / "elo.png").is_file()
+    # The raw votes are a public set like any other: the same ratings come of them.
+    again = tmp_path / "again"
+    assert alone(["rate", str(out / "votes.csv"), "-o", str(again), "--method", "laplace"]) == 0
+    for mine, theirs in zip(ratings, table(again / "ratings.csv"), strict=True):
+        assert float(mine["elo"]) == pytest.approx(float(theirs["elo"]), abs=0.5)
+
+
+def test_what_cannot_be_done_is_said(gallery, tmp_path: Path) -> None:
+    database = tmp_path / "study.sqlite"
+    plan = ["plan", str(gallery.folder), str(database)]
+    with pytest.raises(ValueError, match="the gallery has no codec avif"):
+        alone([*plan, "--codecs", "avif"])
+    assert not database.exists()
+    with pytest.raises(ValueError, match="no rate of webp 6"):
+        alone([*plan, "--rates", "webp=6"])
+    with pytest.raises(ValueError, match="64 to 1024"):
+        alone([*plan, "--crop", "8"])
+    with pytest.raises(FileNotFoundError, match="no run.json"):
+        alone(["plan", str(tmp_path), str(database)])
+    with pytest.raises(FileNotFoundError, match="no such study"):
+        alone(["rate", str(database), "-o", str(tmp_path), "--method", "laplace"])
+    assert alone([*plan, "--crop", "64", "--plates", "0", "--codecs", "webp"]) == 0
+    with pytest.raises(ValueError, match="no votes to rate"):
+        alone(["rate", str(database), "-o", str(tmp_path / "out"), "--method", "laplace"])
+
+
+def test_tables_of_simulated_raters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "SIZES", (200, 300))
+    monkeypatch.setattr(experiments, "integrate", experiments.fit)  # a test need not be sure
+    folder = tmp_path / "simulated"
+    assert alone(["simulate", "coverage", "--studies", "2", "-o", f"{folder}/coverage.csv"]) == 0
+    assert alone(["simulate", "width", "--studies", "1", "-o", f"{folder}/width.csv"]) == 0
+    document = tmp_path / "simulated.md"
+    assert alone(["simulate", "tables", str(folder), "-o", str(document)]) == 0
+    text = document.read_text()
+    assert "| honest | 2 |" in text and "| 300 | ±" in text
+    assert (folder / "width.svg").is_file()
+
+
+def test_how_many_comparisons_are_needed() -> None:
+    assert needed([100, 400], [80, 40], 40) == pytest.approx(400)
+    assert needed([100, 400], [80, 40], 56.57) == pytest.approx(200, rel=0.01)
+    assert needed([100, 400], [80, 40], 30) != needed([100, 400], [80, 40], 30)  # nan
