@@ -121,7 +121,7 @@ def _add_rate(parts: argparse._SubParsersAction) -> None:
         default="nuts",
         help="full sampling, or its quick approximation (%(default)s)",
     )
-    rate.add_argument("--draws", type=int, default=1000, help="of each chain (%(default)s)")
+    rate.add_argument("--draws", type=int, default=2000, help="of each chain (%(default)s)")
     rate.add_argument("--warmup", type=int, default=500, help="of each chain (%(default)s)")
     rate.add_argument("--chains", type=int, default=4, help="(%(default)s)")
     rate.add_argument("--seed", type=int, default=0, help="of the chains (%(default)s)")

@@ -42,7 +42,7 @@ class Sampling:
     """How the posterior is found: nuts with so many draws, or laplace."""
 
     method: str = "nuts"
-    draws: int = 1000
+    draws: int = 2000
     warmup: int = 500
     chains: int = 4
     seed: int = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 
-from picolab.study import refreshing, schema
+from picolab.study import schema
 from picolab.study.guard import Limits
 from picolab.study.server import build
 from picolab.study.service import Service
@@ -54,7 +54,12 @@ def serve(serving: Serving) -> int:
     print(f"admin:  {place}/admin, token {serving.token}", file=sys.stderr)
     if serving.host not in LOCAL and not serving.https:
         print("not over HTTPS: put a proxy before it, and say --https", file=sys.stderr)
-    chooser = refreshing.start(serving.database) if serving.choosing else None
+    chooser = None
+    if serving.choosing:
+        # Here, because it brings SciPy and more, for which a server without it need not wait.
+        from picolab.study import refreshing
+
+        chooser = refreshing.start(serving.database)
     sys.setswitchinterval(SWITCH_SECONDS)
     server = uvicorn.Server(config)
     server.run()

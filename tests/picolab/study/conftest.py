@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from studies import SMALL
 
-pytest.importorskip("sqlalchemy", reason="needs pip install 'picocodec[study]'")
+if TYPE_CHECKING:
+    from picolab.evaluation.results import Run
 
-from picolab.evaluation import peers  # noqa: E402
-from picolab.evaluation.images import find  # noqa: E402
-from picolab.evaluation.results import Run  # noqa: E402
-from picolab.evaluation.runner import evaluate  # noqa: E402
-from picolab.study import planning, schema  # noqa: E402
+if find_spec("sqlalchemy") is None:  # without pip install 'picocodec[study]' there is no study
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Three pictures of waves and noise, as JPEG and WebP at four rates each."""
+    from picolab.evaluation import peers
+    from picolab.evaluation.images import find
+    from picolab.evaluation.results import Run
+    from picolab.evaluation.runner import evaluate
+
     folder = tmp_path_factory.mktemp("gallery")
     (folder / "pictures").mkdir()
     y, x = np.mgrid[0:140, 0:160]
@@ -45,6 +50,10 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def planned(gallery: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of the small study, not to be written to."""
+    from studies import SMALL
+
+    from picolab.study import planning, schema
+
     path = tmp_path_factory.mktemp("study") / "study.sqlite"
     engine = schema.connect(path, new=True)
     planning.plan(gallery, engine, SMALL)
@@ -64,9 +73,10 @@ Change = Callable[..., Path]
 @pytest.fixture
 def with_rules(database: Path) -> Change:
     """The copy with other rules."""
-    from dataclasses import replace
-
     from sqlalchemy import update
+    from studies import SMALL
+
+    from picolab.study import schema
 
     def change(**rules: object) -> Path:
         engine = schema.connect(database)

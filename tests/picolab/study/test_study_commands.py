@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,9 +35,9 @@ def test_from_plan_to_report(gallery, tmp_path: Path, capsys) -> None:
     rules = ["--trials", "36", "--screens", "2", "--comparisons", "270"]
     assert alone([*plan, *rules]) == 0
     assert "3 pictures, 8 codecs at their rates, 84 pairs" in capsys.readouterr().out
-    simulate = ["simulate", "raters", database, "--count", "8", "--truth", "psnr"]
+    simulate = ["simulate", "raters", database, "--count", "6", "--truth", "psnr"]
     assert alone([*simulate, "--cheats", "0.2"]) == 0
-    assert "of 8 raters finished" in capsys.readouterr().out
+    assert "of 6 raters finished" in capsys.readouterr().out
     rate = ["rate", database, "-o", str(out), "--method", "laplace", "--metrics", "psnr"]
     assert alone(rate) == 0
     text = (out / "report.md").read_text()
@@ -92,3 +94,13 @@ def test_how_many_comparisons_are_needed() -> None:
     assert needed([100, 400], [80, 40], 40) == pytest.approx(400)
     assert needed([100, 400], [80, 40], 56.57) == pytest.approx(200, rel=0.01)
     assert needed([100, 400], [80, 40], 30) != needed([100, 400], [80, 40], 30)  # nan
+
+
+def test_the_command_line_needs_none_of_what_its_commands_need() -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys("
+        "['sqlalchemy', 'fastapi', 'uvicorn', 'numpyro', 'jax', 'torch', 'scipy', 'matplotlib']));"
+        "from picolab.study.cli import alone; alone(['plan', '--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "--crop-rule" in done.stdout, done.stderr
