@@ -45,7 +45,8 @@ def test_from_plan_to_report(gallery, tmp_path: Path, capsys) -> None:
     assert "## Perceptual BD-rate" in text and "| psnr |" in text
     ratings = table(out / "ratings.csv")
     jpeg = [float(r["elo"]) for r in ratings if r["codec"] == "jpeg-420"]
-    assert jpeg == sorted(jpeg) and len(jpeg) == 4
+    # By rate; a few raters do not tell the best two apart, and which they are asked is by chance.
+    assert len(jpeg) == 4 and jpeg[0] + 300 < jpeg[1] < max(jpeg[2:])
     assert all(float(r["low95"]) < float(r["elo"]) < float(r["high95"]) for r in ratings)
     assert {r["codec"] for r in table(out / "bd_rate.csv")} == {"jpeg-420", "webp"}
     agreements = {r["metric"]: float(r["agreement"]) for r in table(out / "agreement.csv")}
