@@ -6,8 +6,10 @@ A module of its own, since whatever lies in a package waits for all of that pack
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from types import FrameType
 
 INTERRUPTED = 130
 
@@ -25,10 +27,24 @@ def picoinfo() -> int:
 
 
 def _run(name: str) -> int:
+    def leave(number: int, frame: FrameType | None) -> None:
+        """At once: nothing is begun yet, and libraries that are being loaded would make another
+        error of a KeyboardInterrupt."""
+        if sys.stderr is not None:
+            sys.stderr.write(f"{name}: interrupted\n")
+            sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     try:
+        if heard:
+            signal.signal(signal.SIGINT, leave)
         from picocodec import cli
 
-        code: int = getattr(cli, name)()
+        command = getattr(cli, name)
+        if heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code: int = command()
     except KeyboardInterrupt:
         code = INTERRUPTED
         if sys.stderr is not None:
