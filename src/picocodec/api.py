@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from picocodec.encoding.effort import DEFAULT_EFFORT
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
 from picocodec.errors import DamagedPicture, PicoError
 from picocodec.format import container
@@ -51,6 +52,7 @@ def encode(
     quality: float = DEFAULT_QUALITY,
     *,
     target_size: int | None = None,
+    effort: int = DEFAULT_EFFORT,
     model: str | None = None,
     threads: int = 0,
     exif: bytes | None = None,
@@ -61,8 +63,9 @@ def encode(
 
     `quality` is 0 to 100. `target_size`, in bytes, takes its place: the file is never larger, and
     at most 2 % smaller where quality 100 and the steps of quality allow that; it takes up to six
-    passes to find. `model` is the name of an installed one, None the default; `threads`
-    0 means all cores. A Pillow image brings its own EXIF, ICC profile and XMP along; `exif`, `icc`
+    passes to find. `effort` is 0 to 9: how many other ways than the networks are tried for each
+    tile, and how carefully. `model` is the name of an installed one, None the default; `threads` 0
+    means all cores. A Pillow image brings its own EXIF, ICC profile and XMP along; `exif`, `icc`
     and `xmp` replace them, and `b""` leaves them out; without EXIF the pixels are turned as it
     says. A warning names what else there was beside the image. Raises `ValueError` or `TypeError`
     for arguments out of range, `UnsupportedImage`, `UnknownModel` and `TargetTooSmall`.
@@ -85,8 +88,8 @@ def encode(
         picture.xmp = xmp
     if target_size is not None:
         size = checked_target(target_size)
-        return encode_to_size(picture, size, model or DEFAULT_MODEL, threads)
-    return encode_picture(picture, level, model or DEFAULT_MODEL, threads)
+        return encode_to_size(picture, size, model or DEFAULT_MODEL, threads, effort=effort)
+    return encode_picture(picture, level, model or DEFAULT_MODEL, threads, effort=effort)
 
 
 def decode(

@@ -17,6 +17,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from picocodec.api import encode
+from picocodec.encoding.effort import DEFAULT_EFFORT
 from picocodec.encoding.rate import DEFAULT_QUALITY
 from picocodec.errors import DamagedPicture, NotAPicoFile, PicoError, tolerate
 from picocodec.format import container
@@ -133,7 +134,7 @@ def _damage() -> list[PicoError] | None:
 
 def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = im.encoderinfo
-    metadata = {
+    metadata: dict[str, Any] = {
         name: _bytes(options[option])
         for option, name in (("icc_profile", "icc"), ("exif", "exif"), ("xmp", "xmp"))
         if option in options
@@ -143,6 +144,7 @@ def _save(im: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             im,
             options.get("quality", DEFAULT_QUALITY),
             target_size=options.get("target_size"),
+            effort=options.get("effort", DEFAULT_EFFORT),
             model=options.get("model"),
             threads=options.get("threads", 0),
             **metadata,

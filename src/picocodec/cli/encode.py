@@ -13,6 +13,7 @@ from picocodec.cli.batch import Report
 from picocodec.cli.info import description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import readable
+from picocodec.encoding.effort import DEFAULT_EFFORT, MOST_EFFORT
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
 from picocodec.errors import TargetTooSmall
 from picocodec.images.orientation import strip
@@ -42,6 +43,15 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
     rate.add_argument(
         "--target-bpp", type=arguments.bpp, metavar="BITS", help="the same, in bits for each pixel"
     )
+    parser.add_argument(
+        "-e",
+        "--effort",
+        type=int,
+        choices=range(MOST_EFFORT + 1),
+        default=DEFAULT_EFFORT,
+        metavar=f"0..{MOST_EFFORT}",
+        help="more finds smaller files and takes longer (default: %(default)s)",
+    )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
     args = arguments.parse(parser, argv)
     names = batch.pairs(parser, args, ".pico", EXTENSIONS)
@@ -60,13 +70,14 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     bar = batch.bar(source, args)
     if args.target_size or args.target_bpp:
         try:
-            data = encode_to_size(picture, max(size, 1), model, threads, bar)
+            data = encode_to_size(picture, max(size, 1), model, threads, bar, args.effort)
         except TargetTooSmall as error:
             if args.target_size:
                 raise
             raise TargetTooSmall(f"{error} ({args.target_bpp:g} bits a pixel)") from None
     else:
-        data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
+        level = level_of_quality(args.quality)
+        data = encode_picture(picture, level, model, threads, bar, args.effort)
     out.write(data)
     info = read_info(data)
     text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"

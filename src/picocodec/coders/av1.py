@@ -30,6 +30,9 @@ USUAL: dict[str, str] = {}
 LETTERS = {"tune-content": "screen"}
 SCREEN = {"tune-content": "screen", "sharpness": "0"}
 
+# Between two steps of the quantiser, of which there are 63, these make sizes of their own.
+SHARPNESS = "0", "1", "2", "4", "7"
+
 # Headers of the two units (OBUs) of a stream, with a size behind: a sequence header and a frame.
 _SEQUENCE, _FRAME = 0x0A, 0x32
 _TEMPORAL_DELIMITER = b"\x12\x00"

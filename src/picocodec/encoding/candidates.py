@@ -1,19 +1,48 @@
-"""What a tile is to be in the file, and until that is settled, what else it may become."""
+"""Ways of coding a tile, or a few together, each with its cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
+
+from picocodec.coders import av1
+from picocodec.coders.av1 import Av1Coder
+from picocodec.coders.learned import LearnedCoder
+from picocodec.coders.lossless import LosslessCoder
 from picocodec.coders.protocol import Candidate
+from picocodec.encoding import fitted
+from picocodec.encoding.effort import Effort
 from picocodec.encoding.features import Look
+from picocodec.encoding.judge import Judge
+from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.pieces import CoderId, Piece
-from picocodec.format.tiles import Tile
+from picocodec.format.tiles import MARGIN, Tile
+from picocodec.images.canvas import part, with_margin
+from picocodec.images.picture import Pixels
+
+# What is drawn and costs less without loss than by the networks stays exact from this level on.
+EXACT_LEVEL = 900
+
+# From this level on letters are copied from each other: below, blocks would show on the paper
+# around them, since no loop filter smooths what has such copies.
+COPYING_LEVEL = 500
+
+FINEST_AV1_QUALITIES = 92, 95, 98  # beyond, libaom is lossless
+RAW_BITS = 24  # of a pixel as it is
+LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
+
+# Of a tile with its margin, what it owns; of an area without, all.
+_WITHIN = {True: np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN], False: np.s_[:, :]}
 
 
 @dataclass(frozen=True)
 class Place:
     """A tile of a picture, what it looks like, and what its level has over the picture's, in
-    thousandths, where it is taken as a photo."""
+    thousandths."""
 
     tile: Tile
     look: Look
@@ -21,62 +50,135 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Av1Photo:
-    """A tile as AV1: its stream, libavif's quality, and the sum of squared errors."""
+class Area:
+    """What a piece is to cover: its pixels, the rows and columns of tiles in them, and whether it
+    is a screen, has letters, or is to have a margin."""
 
-    stream: bytes = field(repr=False)
-    quality: int
-    squared: float
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What is to know of a tile that may be kept as a drawing: its price in bits, errors included,
-    the bytes that it may take at most, whether it is surely part of a screen, and the bytes of a
-    quick try without loss (None where no careful one is worth it)."""
-
-    price: float
-    most: int
-    is_screen: bool = False
-    quick: int | None = None
+    pixels: Tile
+    is_screen: bool
+    is_lettered: bool
+    margin: bool = False
+    rows: int = 1
+    columns: int = 1
 
 
-@dataclass(frozen=True)
-class Coded:
-    """A tile and the piece that it is to be; what the networks make of it, while that may be asked
-    for; of a photo as AV1, what it is; of a drawing, until its block is settled, what may become of
-    it. No piece: it is covered by that of an earlier tile."""
+class Way:
+    """A way of coding an area: its piece, and its cost in bits, which is only known once it is
+    asked for, since most tiles of photos are never decoded."""
 
-    piece: Piece | None
-    learned: Candidate | None = field(default=None, repr=False)
-    photo: Av1Photo | None = None
-    drawing: Drawing | None = None
+    def __init__(self, piece: Piece, cost: Callable[[], float] | float) -> None:
+        self.piece = piece
+        self._cost = cost
 
     @property
-    def payload(self) -> bytes:
-        """That of its piece; nothing, where it is covered by another."""
-        return self.piece.payload if self.piece else b""
-
-    @property
-    def is_learned(self) -> bool:
-        return self.piece is not None and self.piece.coder == CoderId.LEARNED
-
-    @property
-    def has_margin(self) -> bool:
-        return self.piece is not None and self.piece.margin
-
-    @property
-    def released(self) -> Coded:
-        """The same without what the networks make of it: a picture's would be as large as it."""
-        return self if self.learned is None else replace(self, learned=None)
+    def cost(self) -> float:
+        if not isinstance(self._cost, float):
+            self._cost = float(self._cost())
+        return self._cost
 
 
-def learned_tile(candidate: Candidate, level: int, drawing: Drawing | None = None) -> Coded:
-    """A tile by the networks, at a level in thousandths."""
-    piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
-    return Coded(piece, learned=candidate, drawing=drawing)
+class Tries:
+    """Codes parts of the picture `rgb` at its level in thousandths, in one way or another."""
 
+    def __init__(self, rgb: Pixels, level: int, coder: LearnedCoder, effort: Effort) -> None:
+        self.rgb, self.level, self.coder, self.effort = rgb, level, coder, effort
+        self.judge = Judge(level)
+        self.speeds = effort.av1 if av1.is_available() else ()
 
-def joined(piece: Piece) -> list[Coded]:
-    """The tiles of one piece."""
-    return [Coded(piece), *[Coded(None)] * (piece.rows * piece.columns - 1)]
+    def learned(self, place: Place) -> Way:
+        """A tile by the networks, at a level of its own."""
+        level = min(max(self.level + place.offset, 0), LEVEL_STEPS)
+        candidate = self.coder.encode(with_margin(self.rgb, place.tile), level)
+        piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
+        return Way(piece, partial(self._cost, candidate, place.tile, margin=True))
+
+    def _cost(self, candidate: Candidate, area: Tile, margin: bool) -> float:
+        own, shown = part(self.rgb, area), candidate.shown[_WITHIN[margin]]
+        return self.judge.cost(len(candidate.payload), own, shown)
+
+    def alone(self, place: Place, learned: Way, threads: int) -> Way:
+        """The best way for a tile alone, the networks' being known; by so many threads."""
+        best, look = learned, place.look
+        area = Area(place.tile, look.is_screen, look.lettered, margin=not look.is_screen)
+        if look.drawn:
+            best = self.exact(area, best)
+            if best is not learned and self.level >= EXACT_LEVEL:
+                return best
+        if look.is_screen or look.lettered or self._foreseen(place, learned) < self.effort.hope:
+            best = self.as_av1(area, best, threads)
+        if best.cost > RAW_BITS * place.tile.width * place.tile.height:
+            # It breaks what the highest levels promise: one of these does not, at any price.
+            for quality in FINEST_AV1_QUALITIES:
+                best = self.as_av1(area, best, threads, quality)
+            best = self.exact(area, best)
+        return best
+
+    def exact(self, area: Area, best: Way) -> Way:
+        """An area as it is, if that costs less than the best way so far."""
+        pixels = part(self.rgb, area.pixels)
+        quick = LosslessCoder(quick=True).encode(pixels)
+        if self.judge.exact(round(LEAST_OF_QUICK * len(quick.payload))) >= best.cost:
+            return best
+        payload = LosslessCoder().encode(pixels).payload
+        cost = self.judge.exact(len(payload))
+        piece = Piece(payload, CoderId.LOSSLESS, self.level, area.rows, area.columns)
+        return Way(piece, cost) if cost < best.cost else best
+
+    def as_av1(self, area: Area, best: Way, threads: int, raised: float | None = None) -> Way:
+        """An area as AV1, if that costs less than the best way so far: quick tries tell whether a
+        careful one is worth its time. `raised` is another quality of libavif than the level's."""
+        pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
+        quality, told = self._av1_settings(area, raised)
+        way = best
+        for speed, slack in self.speeds:
+            candidate = Av1Coder(quality, threads, speed, told).encode(pixels)
+            if candidate is None:
+                return best
+            payload, limit = candidate.payload, slack * best.cost
+            if 8 * len(payload) >= limit:
+                return best
+            cost = self._cost(candidate, area.pixels, area.margin)
+            if cost >= limit:
+                return best
+            extent = area.rows, area.columns, area.margin
+            way = Way(Piece(payload, CoderId.AV1, self.level, *extent), cost)
+        return way
+
+    def largest_av1(self, area: Area, most: int, threads: int) -> Piece | None:
+        """An area as AV1 in as many bytes as there may be, by quality and, for what is between two
+        of its steps, by sharpness; None where none is so small."""
+        pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
+        quality, told = self._av1_settings(area, None)
+        best, beyond = b"", FINEST_AV1_QUALITIES[-1] + 1
+        while quality < beyond:
+            middle = (quality + beyond) // 2
+            stream = av1.encode_av1(pixels, middle, threads, told=told) or b""
+            if len(stream) <= most:
+                best, quality = max(best, stream, key=len), middle + 1
+            else:
+                beyond = middle
+        for sharpness in av1.SHARPNESS:
+            options = {**told, "sharpness": sharpness}
+            stream = av1.encode_av1(pixels, min(beyond, 100), threads, told=options) or b""
+            if len(best) < len(stream) <= most:
+                best = stream
+        extent = area.rows, area.columns, area.margin
+        return Piece(best, CoderId.AV1, self.level, *extent) if best else None
+
+    def _av1_settings(self, area: Area, raised: float | None) -> tuple[int, Mapping[str, str]]:
+        """libavif's quality, and what libaom is told."""
+        share = self.level / LEVEL_STEPS
+        start, rise, bend = fitted.AV1_QUALITY
+        quality = raised or start + rise * share + bend * share**2
+        if area.is_screen:
+            return round(quality), av1.SCREEN
+        told = av1.LETTERS if area.is_lettered and self.level >= COPYING_LEVEL else av1.USUAL
+        return round(quality), told
+
+    def _foreseen(self, place: Place, learned: Way) -> float:
+        """The logarithm to base 2 of AV1's cost in parts of the networks', before it is tried: bits
+        that noise does not explain are spent on structure, which AV1 codes better."""
+        tile, share = place.tile, self.level / LEVEL_STEPS
+        bits = 8 * len(learned.piece.payload) / (tile.width * tile.height)
+        known = 1.0, place.look.plainness, math.log2(max(bits, 1e-3)), share
+        return sum(w * value for w, value in zip(fitted.FORESEEN, known, strict=True))

@@ -1,27 +1,25 @@
-"""Picture to file: tiles -> features -> candidates -> the best of each -> payloads -> container."""
+"""Picture to file: tiles -> features -> candidates -> the least cost -> payloads -> container."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import level_offsets
-from picocodec.encoding.candidates import Coded, Place, joined, learned_tile
-from picocodec.encoding.drawings import Drawings
+from picocodec.encoding.candidates import Area, Place, Tries, Way
+from picocodec.encoding.effort import DEFAULT_EFFORT, effort_of
 from picocodec.encoding.features import Look, look_at
-from picocodec.encoding.photos import Photos
-from picocodec.encoding.rate import fill
+from picocodec.encoding.rate import TOLERANCE, fill
 from picocodec.errors import TargetTooSmall
 from picocodec.format import container, tiles
 from picocodec.format.pieces import LONGEST, CoderId, Piece
-from picocodec.format.tiles import Tile, tiles_along
-from picocodec.images.canvas import part, with_margin
+from picocodec.format.tiles import Tile, area_of, tiles_along
+from picocodec.images.canvas import part
 from picocodec.images.metadata import chunks_of
 from picocodec.images.picture import Picture
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picocodec.pipeline import Progress, in_order, share
-
-# AV1 knows 64 qualities. Where fewer tiles than this would share its steps, a file that must fill a
-# size has it for letters only.
-LEAST_TILES_TO_FILL = 9
 
 
 def encode_picture(
@@ -30,10 +28,12 @@ def encode_picture(
     model: str = DEFAULT_MODEL,
     threads: int = 0,
     progress: Progress | None = None,
+    effort: int = DEFAULT_EFFORT,
 ) -> bytes:
-    """A whole .pico file; `level` in thousandths, `progress` is told (tiles done, tiles in all).
-    Raises `UnknownModel`, `NetworkFailed`, and `UnsupportedImage` for what no file can hold."""
-    return Encoder(picture, model, threads, progress).encode(level)
+    """A whole .pico file; `level` in thousandths, `progress` is told (tiles done, tiles in all),
+    `effort` is 0 to 9. Raises `UnknownModel`, `NetworkFailed`, and `UnsupportedImage` for what no
+    file can hold."""
+    return Encoder(picture, model, threads, progress, effort).encode(level)
 
 
 def encode_to_size(
@@ -42,17 +42,18 @@ def encode_to_size(
     model: str = DEFAULT_MODEL,
     threads: int = 0,
     progress: Progress | None = None,
+    effort: int = DEFAULT_EFFORT,
 ) -> bytes:
     """A .pico file of at most `size` bytes, and as near to it as `rate.fill` finds; raises
     `TargetTooSmall`, and what `encode_picture` does."""
     height, width = picture.rgb.shape[:2]
-    encoder = Encoder(picture, model, threads, progress, filling=True)
+    encoder = Encoder(picture, model, threads, progress, effort)
     beside = sum(len(data) for _, data in encoder.chunks)
     words = f"{beside} bytes of metadata and alpha: leave them out (--strip), or raise the target"
     if beside >= size:
         raise TargetTooSmall(f"the target is {size} bytes, fewer than the picture's {words}")
     try:
-        return fill(encoder.encode, size, width * height)
+        return encoder.topped_up(fill(encoder.encode, size, width * height), size)
     except TargetTooSmall as error:
         if not beside:
             raise
@@ -60,7 +61,7 @@ def encode_to_size(
 
 
 class Encoder:
-    """Makes the files of one picture, at any level; `filling` asks for sizes in fine steps."""
+    """Makes the files of one picture, at any level."""
 
     def __init__(
         self,
@@ -68,94 +69,142 @@ class Encoder:
         model: str = DEFAULT_MODEL,
         threads: int = 0,
         progress: Progress | None = None,
-        filling: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> None:
         height, width = picture.rgb.shape[:2]
-        self.picture, self.progress, self.filling = picture, progress, filling
-        self.layout = tiles.layout(width, height)
-        self.across, self.down = tiles_along(width), tiles_along(height)
-        self.row_of_blocks = self.across * LONGEST
-        self.is_one_block = 1 < len(self.layout) and max(self.across, self.down) <= LONGEST
-        self.workers, self.threads = share(threads, len(self.layout))
+        self.picture, self.progress = picture, progress
+        self.effort = effort_of(effort)
+        layout = tiles.layout(width, height)
+        self.workers, self.threads = share(threads, len(layout))
         self.learned = LearnedCoder(load_model(model, self.threads))
         if self.workers * self.threads > 1:
             self.learned.model.prepare("context")
         self.chunks = chunks_of(picture)
-        looks = list(in_order(self._look_at, self.layout, self.workers))
+        looks = list(in_order(self._look_at, layout, self.workers))
         offsets = level_offsets(looks)
-        self.places = [Place(*place) for place in zip(self.layout, looks, offsets, strict=True)]
+        self.places = [Place(*place) for place in zip(layout, looks, offsets, strict=True)]
+        self.blocks = list(_blocks(self.places, width, height))
 
     def _look_at(self, tile: Tile) -> Look:
         return look_at(part(self.picture.rgb, tile))
 
     def encode(self, level: int) -> bytes:
         """The file at a level in thousandths, 0 to 1000."""
-        coded = _Pass(self, level).run()
+        return self._file(level, _Pass(self, level).run())
+
+    def topped_up(self, data: bytes, size: int) -> bytes:
+        """A file with what is left of a size in bytes spent on the largest of its pieces of AV1,
+        which by quality alone has steps of up to 7 %."""
+        header = container.read_header(data)
+        pieces = [_piece(header, data, i) for i in range(len(header.pieces))]
+        of_av1 = [i for i, piece in enumerate(pieces) if piece.coder == CoderId.AV1]
+        if not of_av1 or len(data) >= (1 - TOLERANCE) * size:
+            return data
+        largest = max(of_av1, key=lambda i: len(pieces[i].payload))
+        piece, first = pieces[largest], header.pieces[largest].first
+        look = self.places[first].look
+        pixels = area_of(header.width, header.height, first, piece.rows, piece.columns)
+        area = Area(pixels, look.is_screen, look.lettered, piece.margin, piece.rows, piece.columns)
+        most = len(piece.payload) + size - len(data) - 1  # its length may take a byte more
+        tries = Tries(self.picture.rgb, header.level, self.learned, self.effort)
+        larger = tries.largest_av1(area, most, self.workers * self.threads)
+        if larger is None or len(larger.payload) <= len(piece.payload):
+            return data
+        return self._file(header.level, [*pieces[:largest], larger, *pieces[largest + 1 :]])
+
+    def _file(self, level: int, pieces: list[Piece]) -> bytes:
         height, width = self.picture.rgb.shape[:2]
         return container.write(
             width=width,
             height=height,
             level=level,
             model=self.learned.model.identity,
-            pieces=[tile.piece for tile in coded if tile.piece],
+            pieces=pieces,
             chunks=self.chunks,
             gray=self.picture.gray,
         )
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Up to 4x4 tiles that may be one piece: their numbers, and the area, where all are drawn."""
+
+    members: tuple[int, ...]
+    together: Area | None
+
+
+def _blocks(places: list[Place], width: int, height: int) -> Iterator[_Block]:
+    """The blocks of a picture, row by row."""
+    across, down = tiles_along(width), tiles_along(height)
+    for row in range(0, down, LONGEST):
+        for column in range(0, across, LONGEST):
+            rows, columns = min(LONGEST, down - row), min(LONGEST, across - column)
+            first = row * across + column
+            members = [first + r * across + c for r in range(rows) for c in range(columns)]
+            looks = [places[i].look for i in members]
+            together = None
+            if len(members) > 1 and all(look.drawn for look in looks):
+                pixels = area_of(width, height, first, rows, columns)
+                is_screen = any(look.is_screen for look in looks)
+                together = Area(pixels, is_screen, False, rows=rows, columns=columns)
+            yield _Block(tuple(members), together)
+
+
 class _Pass:
-    """A picture's tiles at one level, decided from the top, a row of blocks at a time."""
+    """A picture's tiles at one level, decided a row of blocks at a time."""
 
     def __init__(self, encoder: Encoder, level: int) -> None:
-        self.encoder, self.level = encoder, level
-        self.coded: list[Coded] = []
-        rgb, work = encoder.picture.rgb, (encoder.workers, encoder.threads)
-        slope = encoder.learned.model.slope(level)
-        self.drawings = Drawings(rgb, level, slope, *work)
-        letters_only = encoder.filling and len(encoder.layout) < LEAST_TILES_TO_FILL
-        self.photos = Photos(rgb, level, letters_only, *work)
+        self.encoder = encoder
+        self.tries = Tries(encoder.picture.rgb, level, encoder.learned, encoder.effort)
+        self.waiting = {i for block in encoder.blocks if block.together for i in block.members}
+        self.ways: dict[int, Way] = {}  # of tiles whose block is not settled yet
+        self.pieces: dict[int, Piece] = {}  # by the number of the first tile
 
-    def run(self) -> list[Coded]:
-        encoder, count = self.encoder, len(self.encoder.layout)
-        for tile in in_order(self._code, encoder.places, encoder.workers):
-            self.coded.append(tile)
-            if len(self.coded) % encoder.row_of_blocks == 0 or len(self.coded) == count:
-                self.settle_last_row()
+    def run(self) -> list[Piece]:
+        """The pieces in the order of the first tile of each."""
+        encoder, count = self.encoder, len(self.encoder.places)
+        blocks = iter(encoder.blocks)
+        block = next(blocks, None)
+        for i, way in enumerate(in_order(self._first, range(count), encoder.workers)):
+            self.ways[i] = way
+            while block and block.members[-1] <= i:
+                self._settle(block)
+                block = next(blocks, None)
             if encoder.progress:
-                encoder.progress(len(self.coded), count)
-        if encoder.is_one_block and not encoder.filling:  # which asks for sizes in fine steps
-            page = self.photos.page(encoder.places, self.coded)
-            if page is not None:
-                piece = Piece(page, CoderId.AV1, self.level, encoder.down, encoder.across)
-                return joined(piece)
-        return self.coded
+                encoder.progress(i + 1, count)
+        return [self.pieces[i] for i in sorted(self.pieces)]
 
-    def _code(self, place: Place) -> Coded:
-        """A tile as a photo, or as what may become a drawing."""
-        pixels, coder = with_margin(self.encoder.picture.rgb, place.tile), self.encoder.learned
-        if place.look.drawn:
-            drawing = self.drawings.alone(place.tile, coder.encode(pixels, self.level))
-            if drawing:
-                return drawing
-        level = min(max(self.level + place.offset, 0), container.LEVEL_STEPS)
-        learned = learned_tile(coder.encode(pixels, level), level)
-        return self._done(self.photos.best(place, learned))
+    def _first(self, i: int) -> Way:
+        """A tile as it is best alone, or where its block is tried first, by the networks."""
+        place = self.encoder.places[i]
+        learned = self.tries.learned(place)
+        return learned if i in self.waiting else self._alone(i, learned)
 
-    def settle_last_row(self) -> None:
-        """Decide on the drawings in the last row of blocks; those that stay learned are photos with
-        plain areas."""
-        encoder, coded = self.encoder, self.coded
-        self.drawings.settle_last_blocks(coded, encoder.layout)
-        start = (len(coded) - 1) // encoder.row_of_blocks * encoder.row_of_blocks
-        flat = [i for i in range(start, len(coded)) if coded[i].is_learned and coded[i].drawing]
-        tried = in_order(self._flat_photo, flat, encoder.workers)
-        for i, tile in zip(flat, tried, strict=True):
-            coded[i] = tile
-        coded[start:] = map(self._done, coded[start:])
+    def _alone(self, i: int, learned: Way) -> Way:
+        return self.tries.alone(self.encoder.places[i], learned, self.encoder.threads)
 
-    def _flat_photo(self, i: int) -> Coded:
-        return self.photos.best(self.encoder.places[i], self.coded[i])
+    def _settle(self, block: _Block) -> None:
+        """Choose for a block: all in one piece, which says once what repeats from tile to tile, or
+        each tile as it is best alone."""
+        ways = [self.ways.pop(i) for i in block.members]
+        joined = self._together(block.together, ways) if block.together else None
+        if block.together and (joined is None or self.encoder.effort.apart):
+            tries = zip(block.members, ways, strict=True)
+            ways = list(in_order(lambda one: self._alone(*one), tries, self.encoder.workers))
+        if joined and joined.cost < sum(way.cost for way in ways):
+            self.pieces[block.members[0]] = joined.piece
+            return
+        self.pieces |= {i: way.piece for i, way in zip(block.members, ways, strict=True)}
 
-    def _done(self, coded: Coded) -> Coded:
-        """A tile on which nothing is left to be decided, but whether it is part of a page."""
-        return coded if self.encoder.is_one_block else coded.released
+    def _together(self, area: Area, ways: list[Way]) -> Way | None:
+        """A block in one piece, if that costs less than its tiles do so far."""
+        threads = self.encoder.workers * self.encoder.threads
+        apart = Way(ways[0].piece, sum(way.cost for way in ways))
+        best = self.tries.as_av1(area, self.tries.exact(area, apart), threads)
+        return None if best is apart else best
+
+
+def _piece(header: container.Header, data: bytes, number: int) -> Piece:
+    """A piece of a file as it was written."""
+    entry, payload = header.pieces[number], container.payload(header, data, number)
+    return Piece(payload, entry.coder, entry.level, entry.rows, entry.columns, entry.margin)

@@ -22,10 +22,7 @@ FLAT_SHARE = 0.3
 HARD_SHARE = 0.0001
 HARD_STEP = 16
 
-# Pixels that equal neither their left nor their upper neighbour, for each byte that drawing may
-# take, up to which it is worth a try: each takes 1 to 2.5 bytes in a quick one, fewer only where
-# they repeat. Drawings have less than 1.5, photos with an overexposed sky 2 to 100.
-MOST_NOVEL = 4
+FEW_COLOURS = 64
 
 # In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
 # of that from the darkest or the brightest, from which on a tile may have letters; and the part
@@ -37,19 +34,25 @@ SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 @dataclass(frozen=True)
 class Look:
     """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
-    have letters, and its plainness (`plainness_of`)."""
+    have letters, its plainness (`plainness_of`), and whether it is surely part of a screen."""
 
     drawn: bool
     gradient: float
     lettered: bool = False
     plainness: float = 0.0
+    is_screen: bool = False
 
 
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""
     brightness = np.asarray(Image.fromarray(pixels).convert("L"))
+    drawn = is_flat(pixels) or has_few_colours(pixels)
     return Look(
-        is_flat(pixels), log_gradient(brightness), has_letters(brightness), plainness_of(brightness)
+        drawn,
+        log_gradient(brightness),
+        has_letters(brightness),
+        plainness_of(brightness),
+        is_screen=drawn and has_hard_steps(pixels),
     )
 
 
@@ -73,6 +76,13 @@ def is_flat(pixels: Bytes) -> bool:
     return bool(np.count_nonzero(equal) >= FLAT_SHARE * equal.size)
 
 
+def has_few_colours(pixels: Bytes) -> bool:
+    """Whether pixels, every fourth row and column of them, are of a palette: dithered or halftone,
+    they may be drawn and hardly any equal its neighbour."""
+    r, g, b = (pixels[::4, ::4, c].astype(np.uint32) for c in range(3))
+    return bool(np.unique(r << 16 | g << 8 | b).size <= FEW_COLOURS)
+
+
 def has_hard_steps(pixels: Bytes) -> bool:
     """Whether a tile has what lenses and JPEG do not leave."""
     return hard_share(pixels) >= HARD_SHARE
@@ -87,14 +97,6 @@ def hard_share(pixels: Bytes) -> float:
         step = np.maximum.reduce([difference[:, :, c] for c in range(3)]) >= HARD_STEP
         steps += int(np.count_nonzero(equal[:, :-2] & step & equal[:, 2:]))
     return steps / (pixels.shape[0] * pixels.shape[1])
-
-
-def is_too_rich(pixels: Bytes, most: int) -> bool:
-    """Whether there is no hope to draw pixels in `most` bytes: a cheap test before those that code
-    them."""
-    here = pixels[1:, 1:]
-    repeated = _all_equal(here, pixels[1:, :-1]) | _all_equal(here, pixels[:-1, 1:])
-    return int(np.count_nonzero(~repeated)) > MOST_NOVEL * most
 
 
 def _all_equal(a: Bytes, b: Bytes) -> NDArray[np.bool_]:

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
-from tiny import drawing, photo, screen
+from tiny import photo, screen
 from written import kinds
 
 import picocodec
 from picocodec.coders import av1
 from picocodec.coders.av1 import avif_file, check_stream, decode_av1, encode_av1, to_rgb
-from picocodec.coders.lossless import encode_lossless
-from picocodec.encoding.drawings import encode_screen
-from picocodec.encoding.features import has_hard_steps, is_flat, is_too_rich
-from picocodec.encoding.judge import LEAST_SAVED, Priced, price_of_errors, to_beat
 from picocodec.errors import CorruptTile, UnsupportedVersion
 from picocodec.format import container
 from picocodec.format.tiles import Tile
@@ -193,40 +189,6 @@ def test_without_avif_pages_are_learned_or_drawn(monkeypatch: pytest.MonkeyPatch
     assert picocodec.decode(data).shape == (150, 300, 3)
 
 
-def test_exact_pixels_are_asked_for_at_the_top() -> None:
-    """What can be kept without loss at 90 is not AV1, which is for what would be learned."""
-    exact, learned = Priced(bytes(100), 800.0), Priced(bytes(100), 2000.0)
-    assert to_beat([exact], 899) == (1 - LEAST_SAVED) * 800
-    assert to_beat([exact, learned], 899) == 2800
-    assert to_beat([exact, learned], 900) == to_beat([exact], 900) == 0
-    assert to_beat([learned], 900) == 2000
-    plain = np.tile(drawing(100, 504), (1, 2, 1))
-    assert kinds(picocodec.encode(plain, 95)) in (["lossless"] * 2, ["lossless block"] * 2)
-
-
-@pytest.mark.parametrize(("quality", "expected"), [(30, ["AV1 block"]), (95, ["lossless block"])])
-def test_what_cannot_win_is_not_tried(
-    monkeypatch: pytest.MonkeyPatch, quality: int, expected: list[str]
-) -> None:
-    """A block that AV1 codes well enough is not cut up for careful tries, and AV1 is not tried
-    where pixels are kept exactly."""
-    careful: list[tuple[int, ...]] = []
-
-    def spy(pixels: np.ndarray, quick: bool = False) -> bytes:
-        if not quick:
-            careful.append(pixels.shape)
-        return encode_lossless(pixels, quick)
-
-    monkeypatch.setattr("picocodec.coders.lossless.encode_lossless", spy)
-    if quality > 90:
-        monkeypatch.setattr(av1, "encode_av1", None)
-        pixels = np.tile(drawing(150, 420), (4, 3, 1))
-    else:
-        pixels = np.tile(screen(150, 420), (4, 3, 1))
-    assert sorted(set(kinds(picocodec.encode(pixels, quality)))) == expected
-    assert all(shape == pixels.shape for shape in careful)
-
-
 def test_photos_with_flat_parts_are_no_screens() -> None:
     """Not even where they could be drawn: AV1 has fewer errors in them at any price."""
     for quality in (30, 80, 95):
@@ -234,23 +196,3 @@ def test_photos_with_flat_parts_are_no_screens() -> None:
         assert not used & {"AV1", "AV1 block"}
         if quality < 70:  # where it is not tried for photos either
             assert "AV1 photo" not in used
-
-
-def test_it_must_be_the_better_bargain() -> None:
-    pixels = screen(150, 300)
-    drawn = encode_screen(pixels, 300, 71.8, 1 << 20, 1e9, 1)
-    assert drawn is not None
-    data, price = drawn.payload, drawn.price
-    decoded = decode_av1(data, Tile(0, 0, 150, 300))
-    assert price == 8 * len(data) + price_of_errors(pixels, decoded, 71.8)
-    assert encode_screen(pixels, 300, 71.8, 1 << 20, price, 1) is None
-    assert encode_screen(pixels, 300, 71.8, len(data) - 1, 1e9, 1) is None
-
-
-def test_hard_steps_tell_screens_from_photos_with_flat_parts() -> None:
-    page = screen(150, 300)
-    assert is_flat(page) and has_hard_steps(page)
-    sky = overexposed(240, 400)
-    assert is_flat(sky) and not has_hard_steps(sky) and is_too_rich(sky, 1000)
-    for shape in ((1, 1, 3), (1, 5, 3), (3, 2, 3), (4, 4, 3)):
-        assert not has_hard_steps(np.zeros(shape, np.uint8))

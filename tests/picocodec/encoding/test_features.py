@@ -1,0 +1,72 @@
+"""Cheap looks at tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from tiny import photo, screen, sign
+
+from picocodec.encoding.features import (
+    has_hard_steps,
+    has_letters,
+    is_flat,
+    look_at,
+    plainness_of,
+    two_toned_share,
+)
+
+
+def overexposed(height: int, width: int) -> NDArray[np.uint8]:
+    """A photo whose upper half is white, and gets there softly."""
+    half = height // 2
+    pixels = photo(height, width).astype(float)
+    share = np.clip((np.arange(height) - half) / 20, 0, 1)[:, None, None]
+    return (255 + share * (pixels - 255)).round().astype(np.uint8)
+
+
+def test_shares_of_known_squares() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    chequers = ((x + y) % 2 * 200).astype(np.uint8)
+    ramps = (x % 8 * 20).astype(np.uint8)  # 0 to 140: within 28 of the ends are 4 of 8
+    assert two_toned_share(chequers) == 1
+    assert two_toned_share(ramps) == 0.5
+    assert two_toned_share(np.where(y < 32, chequers, ramps)) == 0.75
+
+
+def test_weak_contrast_and_few_squares_mean_nothing() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    chequers = (x + y) % 2
+    assert two_toned_share((chequers * 47).astype(np.uint8)) == 0
+    assert two_toned_share((chequers * 48).astype(np.uint8)) == 1
+    for squares, share in ((3, 0), (4, 1)):  # of 64
+        few = chequers * 200 * ((y < 8) & (x < 8 * squares))
+        assert two_toned_share(few.astype(np.uint8)) == share
+    for shape in ((1, 1), (7, 200), (8, 8)):
+        assert two_toned_share(np.zeros(shape, np.uint8)) == 0
+
+
+def test_letters_are_told_from_photos() -> None:
+    assert has_letters(sign(150, 300)[:, :, 1])
+    assert not has_letters(photo(150, 300)[:, :, 1])
+
+
+def test_plainness_is_what_has_no_noise() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    ramp = (2 * x + y).astype(np.uint8)
+    assert plainness_of(ramp) == 0
+    assert plainness_of(((x + y) % 2).astype(np.uint8)) == -10  # 1 + 1 - 0 - 0
+    noise = np.random.default_rng(0).integers(0, 20, (64, 64), np.uint8)
+    assert plainness_of(ramp // 2 + noise) < -2
+    half = np.where(x < 32, ramp, noise).astype(np.uint8)
+    assert -1.1 < plainness_of(half) < -0.7
+    for shape in ((1, 1), (1, 9), (9, 1)):
+        assert plainness_of(np.zeros(shape, np.uint8)) == 0
+
+
+def test_hard_steps_tell_screens_from_photos_with_flat_parts() -> None:
+    page = screen(150, 300)
+    assert is_flat(page) and has_hard_steps(page) and look_at(page).is_screen
+    sky = overexposed(240, 400)
+    assert is_flat(sky) and not has_hard_steps(sky) and not look_at(sky).is_screen
+    for shape in ((1, 1, 3), (1, 5, 3), (3, 2, 3), (4, 4, 3)):
+        assert not has_hard_steps(np.zeros(shape, np.uint8))
