@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from picolab.cli import main, parser
 
 BLOCK = """
 import sys
@@ -29,6 +37,89 @@ def test_training_needs_no_runtime_and_no_evaluation(module: str) -> None:
     absent = {"onnx", "onnxruntime", "constriction", "scipy", "matplotlib", "jinja2", "bjontegaard",
               "pytorch_msssim", "ssimulacra2", "markdown", "pyvips"}  # fmt: skip
     run(absent, f"import {module}")
+
+
+# What only commands that run may import: seconds each, or absent where the workbench is not whole.
+HEAVY = {"torch", "onnx", "onnxruntime", "numpy", "PIL", "scipy", "matplotlib", "safetensors",
+         "tensorboard", "tqdm", "ray", "jax", "sqlalchemy", "fastapi", "picocodec"}  # fmt: skip
+
+
+def helped(*arguments: str) -> tuple[set[str], float]:
+    """The packages that help imports, and the seconds that it takes."""
+    code = f"""
+import json, sys
+from picolab.cli import main
+try:
+    main({list(arguments)!r})
+except SystemExit as end:
+    assert end.code == 0
+print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
+"""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1])), seconds
+
+
+def commands() -> list[list[str]]:
+    """Every command of picolab with its subcommands."""
+
+    def below(parser: argparse.ArgumentParser, words: list[str]) -> Iterator[list[str]]:
+        yield words
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for word, inner in action.choices.items():
+                    yield from below(inner, [*words, word])
+
+    return list(below(parser(), []))
+
+
+@pytest.mark.parametrize("words", [[], ["evaluate"], ["study", "rate"]], ids=" ".join)
+def test_help_is_told_at_once(words: list[str]) -> None:
+    """Under half a second, in one of a few tries, since the machine may be busy."""
+    for _ in range(8):
+        found, seconds = helped(*words, "--help")
+        assert found & HEAVY == set()
+        if seconds < 0.5:
+            return
+    pytest.fail(f"{seconds:.2f} s")
+
+
+@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words) or "picolab")
+def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: " + " ".join(["picolab", *words]))
+
+
+@pytest.mark.parametrize(
+    ("line", "absent", "install"),
+    [
+        ("train recipe.toml", {"torch"}, "./lab"),
+        ("model info configs/small.toml", {"torch", "numpy"}, "./lab"),
+        ("release checkpoint -o models --version 1", {"onnx"}, "./lab"),
+        ("evaluate photos", {"matplotlib"}, "'./lab[eval]'"),
+        ("evaluate photos", {"picocodec", "PIL", "numpy"}, "'./lab[eval]'"),
+        ("curve curve.csv -o curve.svg", {"matplotlib"}, "'./lab[eval]'"),
+        ("study rate votes.csv -o report --method nuts", {"numpyro"}, "'./lab[study]'"),
+        ("corpus photos small", {"ray"}, "'./lab[cluster]'"),
+    ],
+)
+def test_what_is_missing_is_named_in_a_sentence(
+    line: str, absent: set[str], install: str, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "a.png")
+    code = f"from picolab.cli import main; raise SystemExit(main({line.split()!r}))"
+    command = [sys.executable, "-c", BLOCK.format(blocked=absent) + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("picolab: ") and any(name in told for name in absent)
+    assert told.endswith(f"pip install ./ {install}")
 
 
 def test_the_runtime_needs_no_workbench() -> None:
