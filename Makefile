@@ -1,4 +1,4 @@
-# make demo   encode and decode the photos in demo/, beside JPEG, WebP and AVIF
+# make demo   encode and decode the photos in examples/, beside JPEG, WebP and AVIF
 # make test   everything that must hold, with lint and types
 PYTHON ?= python3
 
@@ -21,9 +21,9 @@ endif
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --output build/demo
 
-.venv-test/ready: pyproject.toml
+.venv-test/ready: pyproject.toml lab/pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[eval,study,cluster,dev]'
+	.venv-test/bin/pip install --quiet --disable-pip-version-check -e . -e './lab[eval,study,cluster,dev]'
 	touch $@
 
 test: .venv-test/ready

@@ -1,0 +1,19 @@
+"""Where the sources of picolab are when its wheel is built: hatchling looks for it in this folder
+alone, and an editable wheel must not have copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class Sources(BuildHookInterface):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "editable":
+            return
+        unpacked = Path(self.root) / "src" / "picolab"  # in an archive of the sources
+        shared = Path(self.root).parent / "src" / "picolab"
+        sources = unpacked if unpacked.is_dir() else shared
+        build_data["force_include"][str(sources)] = "picolab"
