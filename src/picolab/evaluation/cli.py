@@ -1,4 +1,4 @@
-"""`picolab evaluate`, `picolab report` and `picolab encode`."""
+"""`picolab evaluate`, `report`, `results` and `encode`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the commands; `args.run(args)` returns the exit code."""
     _add_evaluate(commands)
     _add_report(commands)
+    _add_results(commands)
     _add_encode(commands)
 
 
@@ -89,6 +90,22 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report.add_argument("folder", type=Path, help="what -o of picolab evaluate was")
     report.add_argument("-o", "--output", type=Path, required=True, help="the .md file")
     report.set_defaults(run=_report, extra="eval")
+
+
+def _add_results(commands: argparse._SubParsersAction) -> None:
+    results = commands.add_parser(
+        "results",
+        help="write the page of all published results, and keep a run among them",
+        description="FOLDER has MODEL/ENCODER/RUN with the CSV files of each published run. The "
+        "page's tables and plots are made of these alone.",
+    )
+    results.add_argument("folder", type=Path, help="docs/results")
+    results.add_argument("-o", "--output", type=Path, required=True, help="the .md file beside it")
+    results.add_argument(
+        "--add", type=Path, action="append", default=[], metavar="RUN", help="a finished run"
+    )
+    results.add_argument("--model", help="of the runs that are added (default: the installed one)")
+    results.set_defaults(run=_results, extra="eval")
 
 
 def _add_encode(commands: argparse._SubParsersAction) -> None:
@@ -174,6 +191,18 @@ def _report(args: argparse.Namespace) -> int:
     from picolab.evaluation.results import Run
 
     write_markdown(Run(args.folder), args.output)
+    return 0
+
+
+def _results(args: argparse.Namespace) -> int:
+    from picocodec.model.store import DEFAULT_MODEL
+    from picolab.evaluation.published import publish, write_page
+    from picolab.evaluation.results import Run
+
+    for folder in args.add:
+        print(publish(Run(folder), args.folder, args.model or DEFAULT_MODEL))
+    write_page(args.folder, args.output)
+    print(args.output)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`picolab ablate` and `picolab compare`."""
+"""`picolab ablate`, `picolab compare` and `picolab index`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register both commands; `args.run(args)` returns the exit code."""
+    """Register the commands; `args.run(args)` returns the exit code."""
     _add_ablate(commands)
     _add_compare(commands)
+    _add_index(commands)
 
 
 def _add_ablate(commands: argparse._SubParsersAction) -> None:
@@ -76,6 +77,17 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
     parser.set_defaults(run=_compare)
+
+
+def _add_index(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "index",
+        help="write the index of experiments",
+        description="FOLDER has NNNN-NAME.md, each with a title '# NNNN: what' and a first "
+        "paragraph; its README.md becomes a table of them.",
+    )
+    parser.add_argument("folder", type=Path, help="docs/experiments")
+    parser.set_defaults(run=_index)
 
 
 def _options(args: argparse.Namespace, folder: Path) -> Options:
@@ -146,4 +158,11 @@ def _compare(args: argparse.Namespace) -> int:
     kind = "unseen" if args.unseen else "held-out"
     print(f"{len(tiles)} {kind} tiles, realism {args.realism:g}, ", end="")
     print(comparison([str(path) for path in args.checkpoints], curves, args.levels))
+    return 0
+
+
+def _index(args: argparse.Namespace) -> int:
+    from picolab.experiments.index import write_index
+
+    print(write_index(args.folder))
     return 0
