@@ -1,6 +1,6 @@
 """A picture for the README: part of a photo as it is, and as each codec has it at equal bytes.
 
-    python examples/equal_bytes.py examples/photos/chelsea.png --bpp 0.3 -o docs/images/equal-bytes.png
+    python examples/equal_bytes.py examples/photos/chelsea.png -o docs/images/equal-bytes.png
 
 The codecs and their settings are those of `picolab evaluate`; each has the highest rate whose whole
 file is no larger than --bpp allows. Needs pip install './lab[eval]'.
