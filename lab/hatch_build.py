@@ -11,9 +11,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 class Sources(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if version == "editable":
-            return
-        unpacked = Path(self.root) / "src" / "picolab"  # in an archive of the sources
-        shared = Path(self.root).parent / "src" / "picolab"
-        sources = unpacked if unpacked.is_dir() else shared
-        build_data["force_include"][str(sources)] = "picolab"
+        unpacked = Path(self.root) / "src" / "picolab"  # of an archive: found without help
+        if version != "editable" and not unpacked.is_dir():
+            shared = Path(self.root).parent / "src" / "picolab"
+            build_data["force_include"][str(shared)] = "picolab"

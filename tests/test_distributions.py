@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -23,15 +24,13 @@ def project(name: str) -> dict:
     return tomllib.loads((PROJECTS[name] / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def build(name: str, folder: Path, version: str = "standard") -> Path:
-    """The wheel, made with what is installed: nothing is fetched."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", f"wheel:{version}"]
-    done = subprocess.run(
-        [*command, "-d", str(folder)], cwd=PROJECTS[name], capture_output=True, text=True
-    )
+def build(source: Path, folder: Path, target: str = "wheel:standard") -> Path:
+    """What hatchling makes of a project, with what is installed: nothing is fetched."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = folder.glob(f"{name}-*.whl")
-    return wheel
+    (made,) = folder.glob("*.whl" if target.startswith("wheel") else "*.tar.gz")
+    return made
 
 
 def contents(wheel: Path) -> set[str]:
@@ -52,7 +51,7 @@ def sources(package: str) -> set[str]:
 
 
 def test_the_codec_is_small_and_brings_one_model_and_no_workbench(tmp_path: Path) -> None:
-    wheel = build("picocodec", tmp_path)
+    wheel = build(PROJECTS["picocodec"], tmp_path)
     names = contents(wheel)
     assert names == sources("picocodec") | {"picocodec_commands.py"}
     assert "picocodec/py.typed" in names
@@ -61,12 +60,19 @@ def test_the_codec_is_small_and_brings_one_model_and_no_workbench(tmp_path: Path
 
 
 def test_the_workbench_brings_itself_and_nothing_of_the_codec(tmp_path: Path) -> None:
-    assert contents(build("picolab", tmp_path)) == sources("picolab")
+    assert contents(build(PROJECTS["picolab"], tmp_path)) == sources("picolab")
+
+
+def test_the_workbench_is_built_from_its_archive_as_from_the_checkout(tmp_path: Path) -> None:
+    with tarfile.open(build(PROJECTS["picolab"], tmp_path, "sdist")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.glob("picolab-*/")
+    assert contents(build(unpacked, tmp_path)) == sources("picolab")
 
 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_editable_installs_point_at_the_sources_and_copy_none(name: str, tmp_path: Path) -> None:
-    wheel = build(name, tmp_path, "editable")
+    wheel = build(PROJECTS[name], tmp_path, "wheel:editable")
     assert contents(wheel) == {f"_{name}.pth"}
     with zipfile.ZipFile(wheel) as opened:
         assert opened.read(f"_{name}.pth").decode().split() == [str(ROOT / "src")]
