@@ -1,5 +1,6 @@
-# make demo   encode and decode the photos in demo/, beside JPEG, WebP and AVIF
+# make demo   encode and decode the photos in examples/, beside JPEG, WebP and AVIF
 # make test   everything that must hold, with lint and types
+# make docs   the site of docs/, links checked, into build/docs
 PYTHON ?= python3
 
 # Tests that need weights of other networks or evaluation photos run where these are found.
@@ -11,7 +12,7 @@ ifneq ($(wildcard $(SHARED)/data/eval),)
 export PICOLAB_EVAL ?= $(abspath $(SHARED)/data/eval)
 endif
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
@@ -21,9 +22,9 @@ endif
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --output build/demo
 
-.venv-test/ready: pyproject.toml
+.venv-test/ready: pyproject.toml lab/pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[eval,study,cluster,dev]'
+	.venv-test/bin/pip install --quiet --disable-pip-version-check -e . -e './lab[eval,study,cluster,dev]'
 	touch $@
 
 test: .venv-test/ready
@@ -34,5 +35,14 @@ test: .venv-test/ready
 	.venv-test/bin/mypy
 	.venv-test/bin/python -m pytest
 
+.venv-docs/ready: docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	touch $@
+
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo "build/docs/index.html"
+
 clean:
-	rm -rf .venv-demo .venv-test build
+	rm -rf .venv-demo .venv-test .venv-docs build

@@ -30,8 +30,8 @@ from picocodec.format import tiles
 from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
-from picolab.compare import choose_tiles
 from picolab.data.images import load_tiles
+from picolab.experiments.compare import choose_tiles
 from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import smooth_loss
 from picolab.losses.lpips import LPIPS

@@ -5,7 +5,7 @@
 For each building block at each resolution of a 512x512 tile: multiply-accumulates per pixel of
 the picture, the median latency, and the rate that follows. Variants are run in turn, again and
 again, so that a busy machine slows all of them alike. The table of record is in
-docs/architecture.md.
+docs/experiments/0004-widths-of-small.md.
 """
 
 from __future__ import annotations

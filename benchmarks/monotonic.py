@@ -18,9 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from picolab.evaluation.images import DEFAULT_SETS, find, megapixels
+from picolab.evaluation.images import find, megapixels
 from picolab.evaluation.peers.pico import Pico
 from picolab.evaluation.runner import ALL, Outcome, groups, measure_all
+from picolab.evaluation.sets import DEFAULT_SETS
 
 QUALITIES = tuple(range(0, 101, 10))
 METRIC = "lpips_alex"

@@ -111,8 +111,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
-        code = "import sys; from picolab.study.cli import alone; sys.exit(alone(sys.argv[1:]))"
-        self.command = [sys.executable, "-c", code, "serve", str(database)]
+        self.command = [sys.executable, "-m", "picolab", "study", "serve", str(database)]
         self.command += ["--port", str(self.port), "--requests-per-second", "100000"]
         self.command += ["--sessions-per-minute", "100000", *options]
         self.start()

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing (atheris, libFuzzer) of one of the functions in fuzz/targets.py.
 
-    pip install -e '.[lab,fuzz]'
+    pip install -e . -e './lab[fuzz]'
     python fuzz/corpus.py
     python fuzz/run.py container|entropy|decoder|pillow [-max_total_time=480] [libFuzzer's options]
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from tiny import TINY, photo
 
-from picolab import ablation, cli
-from picolab.ablation import VARIANTS, Plan, ablate, markdown
+from picolab import cli
+from picolab.experiments import ablation
+from picolab.experiments.ablation import VARIANTS, Plan, ablate, markdown
 from picolab.export import export_model
 from picolab.networks.codec import Codec, checkerboard
 from picolab.networks.config import CHOICES, read_config

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from tiny import TINY, photo, tiny_codec
 
-from picolab import cli, compare
-from picolab.compare import Point, at_bits
+from picolab import cli
+from picolab.experiments import compare
+from picolab.experiments.compare import Point, at_bits
 from picolab.training.checkpoint import save_checkpoint, with_prefix
 
 # In any order.

@@ -10,7 +10,7 @@ from tiny import photo
 import picocodec
 from picolab import cli
 from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
-from picolab.target import PASSES, TargetOutOfReach, Trial, search
+from picolab.evaluation.target import PASSES, TargetOutOfReach, Trial, search
 
 # Qualities that rise or distances that fall with the level, as bent as any metric's curve.
 LAWS = st.tuples(st.floats(0.5, 2), st.sampled_from([1, -1]), st.floats(0.01, 100))

@@ -1,4 +1,4 @@
-"""`picolab evaluate` and `picolab report`."""
+"""`picolab evaluate`, `report`, `results` and `encode`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ import shlex
 import sys
 from pathlib import Path
 
+from picolab.arguments import names, rates
 from picolab.evaluation import metrics as metric_list
 from picolab.evaluation import peers
-from picolab.evaluation.images import DEFAULT_SETS, SETS, find, megapixels
+from picolab.evaluation.sets import DEFAULT_SETS, SETS
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register both commands; `args.run(args)` returns the exit code."""
+    """Register the commands; `args.run(args)` returns the exit code."""
+    _add_evaluate(commands)
+    _add_report(commands)
+    _add_results(commands)
+    _add_encode(commands)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="compare codecs on real pictures",
@@ -29,13 +37,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument(
         "--codecs",
-        type=_names,
+        type=names,
         help=f"comma-separated, or all; of {', '.join(peers.CODECS)}; "
         f"default: {','.join(peers.DEFAULT)}",
     )
     evaluate.add_argument(
         "--rates",
-        type=_rates,
+        type=rates,
         action="append",
         default=[],
         metavar="CODEC=R,R,...",
@@ -45,7 +53,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     known = [*metric_list.METRICS, *metric_list.SET_METRICS]
     evaluate.add_argument(
         "--metrics",
-        type=_names,
+        type=names,
         help=f"comma-separated, or all; of {', '.join(known)}; "
         f"default: {','.join(metric_list.DEFAULT)}",
     )
@@ -70,8 +78,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("--cost-rounds", type=int, default=3, help="(%(default)s)")
     evaluate.add_argument("--no-page", action="store_true", help="write no index.html")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_evaluate, extra="eval")
 
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
     report = commands.add_parser(
         "report",
         help="write the Markdown report of a finished evaluation",
@@ -79,24 +89,63 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     report.add_argument("folder", type=Path, help="what -o of picolab evaluate was")
     report.add_argument("-o", "--output", type=Path, required=True, help="the .md file")
-    report.set_defaults(run=_report)
+    report.set_defaults(run=_report, extra="eval")
+
+
+def _add_results(commands: argparse._SubParsersAction) -> None:
+    results = commands.add_parser(
+        "results",
+        help="write the page of all published results, and keep a run among them",
+        description="FOLDER has MODEL/ENCODER/RUN with the CSV files of each published run. The "
+        "page's tables and plots are made of these alone.",
+    )
+    results.add_argument("folder", type=Path, help="docs/results")
+    results.add_argument("-o", "--output", type=Path, required=True, help="the .md file beside it")
+    results.add_argument(
+        "--add", type=Path, action="append", default=[], metavar="RUN", help="a finished run"
+    )
+    results.add_argument("--model", help="of the runs that are added (default: the installed one)")
+    results.set_defaults(run=_results, extra="eval")
+
+
+def _add_encode(commands: argparse._SubParsersAction) -> None:
+    encode = commands.add_parser(
+        "encode",
+        help="the smallest file that is as good as asked for",
+        description="Encodes, decodes and measures at up to 8 qualities, and writes the smallest "
+        "file found that is as good as asked for or better; none, and an error, where quality 100 "
+        "is not.",
+    )
+    encode.add_argument("input", type=Path, metavar="IN", help="a picture")
+    encode.add_argument("output", type=Path, metavar="OUT", help="the .pico file")
+    encode.add_argument(
+        "--target-metric",
+        type=_target,
+        required=True,
+        metavar="NAME=VALUE",
+        help="such as lpips=0.05 or ssimulacra2=80; names are those of picolab evaluate --metrics",
+    )
+    encode.add_argument("--model", help="an installed one, as name.vN")
+    encode.add_argument("--threads", type=int, default=0, help="0: all cores (default)")
+    encode.set_defaults(run=_encode, extra="eval")
 
 
 def _evaluate(args: argparse.Namespace) -> int:
     from picolab.evaluation import cost, page, plots, report, runner
+    from picolab.evaluation.images import find, megapixels
     from picolab.evaluation.results import Run
 
     found = find(args.images or DEFAULT_SETS)
     images = [image for image in found if megapixels(image) <= args.max_megapixels]
     if not images:
         raise ValueError(f"no picture of at most {args.max_megapixels:g} megapixels")
-    names = list(peers.CODECS) if args.codecs == ["all"] else args.codecs or peers.DEFAULT
-    codecs, left_out = peers.load(names)
-    rates = dict(args.rates)
+    wanted = list(peers.CODECS) if args.codecs == ["all"] else args.codecs or peers.DEFAULT
+    codecs, left_out = peers.load(wanted)
+    other_rates = dict(args.rates)
     for codec in codecs:
-        codec.rates = rates.pop(codec.name, codec.rates)
-    if rates:
-        raise ValueError(f"--rates of {', '.join(rates)}: not among the codecs of this run")
+        codec.rates = other_rates.pop(codec.name, codec.rates)
+    if other_rates:
+        raise ValueError(f"--rates of {', '.join(other_rates)}: not among the codecs of this run")
     metrics, missing = _metrics(args.metrics)
     left_out |= metric_list.LEFT_OUT | missing
     left_out |= {
@@ -145,11 +194,42 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
-def _metrics(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
+def _results(args: argparse.Namespace) -> int:
+    from picocodec.model.store import DEFAULT_MODEL
+    from picolab.evaluation.published import publish, write_page
+    from picolab.evaluation.results import Run
+
+    for folder in args.add:
+        print(publish(Run(folder), args.folder, args.model or DEFAULT_MODEL))
+    write_page(args.folder, args.output)
+    print(args.output)
+    return 0
+
+
+def _encode(args: argparse.Namespace) -> int:
+    from picocodec.encoding.rate import quality_of_level
+    from picolab.evaluation.metrics import Missing
+    from picolab.evaluation.target import encode_to_metric
+
+    name, target = args.target_metric
+    try:
+        found, passes = encode_to_metric(args.input, name, target, args.model, args.threads)
+    except Missing as reason:
+        raise ValueError(f"{name}: {reason}") from reason
+    args.output.write_bytes(found.data)
+    quality = quality_of_level(found.level)
+    print(
+        f"{args.input} -> {args.output}  {len(found.data)} bytes  quality {quality:g}  "
+        f"{name} {found.value:.4g}  {passes} passes"
+    )
+    return 0
+
+
+def _metrics(given: list[str] | None) -> tuple[list[str], dict[str, str]]:
     """Those that can run, and why the others cannot. One asked for by name must be able to."""
     known = [*metric_list.METRICS, *metric_list.SET_METRICS]
-    every = names == ["all"]
-    wanted = known if every else names or list(metric_list.DEFAULT)
+    every = given == ["all"]
+    wanted = known if every else given or list(metric_list.DEFAULT)
     usable, missing = [], {}
     for name in wanted:
         if name not in known:
@@ -157,24 +237,12 @@ def _metrics(names: list[str] | None) -> tuple[list[str], dict[str, str]]:
         try:
             metric_list.check(name)
         except metric_list.Missing as reason:
-            if names is not None and not every:
+            if given is not None and not every:
                 raise ValueError(f"{name}: {reason}") from reason
             missing[name] = str(reason)
             continue
         usable.append(name)
     return usable, missing
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _rates(text: str) -> tuple[str, tuple[float, ...]]:
-    codec, _, rates = text.partition("=")
-    try:
-        return codec, tuple(float(rate) for rate in rates.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: write it like webp=1,20,60") from None
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -185,3 +253,11 @@ def _range(text: str) -> tuple[float, float]:
     if not 0 < low < high:
         raise argparse.ArgumentTypeError(f"{text}: the bounds must be positive and grow")
     return low, high
+
+
+def _target(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, as lpips=0.05") from None

@@ -14,18 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picolab.evaluation.peers.protocol import Picture
+from picolab.evaluation.sets import SETS
 
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
-
-# Folders of $PICOLAB_EVAL, and what to put there.
-SETS = {
-    "kodak": "the 24 pictures of the Kodak Lossless True Color Image Suite",
-    "dev": "this project's development pictures: photos, text, graphics, 12 megapixels",
-    "clic2020-test": "the 428 pictures of CLIC 2020 test, professional and mobile, from "
-    "data.vision.ee.ethz.ch/cvl/clic",
-    "div2k-valid": "the 100 pictures of DIV2K_valid_HR, from data.vision.ee.ethz.ch/cvl/DIV2K",
-}
-DEFAULT_SETS = ("kodak", "dev")
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,23 @@ def draw(run: Run) -> list[Path]:
         if figure is None:
             continue
         figure.savefig(folder / f"{metric}.png", dpi=120)
-        # Without these two the same numbers would give another file each time.
-        with matplotlib.rc_context({"svg.hashsalt": metric, "svg.fonttype": "none"}):
-            figure.savefig(folder / f"{metric}.svg", metadata={"Date": None})
-        files.append(folder / f"{metric}.svg")
+        files.append(_save_svg(figure, metric, folder / f"{metric}.svg"))
     return files
+
+
+def write_svg(run: Run, metric: str, file: Path) -> Path:
+    """The plot of one metric alone. Raises `ValueError` where the run has no number of it."""
+    figure = _plot(run, metric)
+    if figure is None:
+        raise ValueError(f"{run.folder}: nothing to plot of {metric}")
+    return _save_svg(figure, metric, file)
+
+
+def _save_svg(figure: Figure, metric: str, file: Path) -> Path:
+    # Without these two the same numbers would give another file each time.
+    with matplotlib.rc_context({"svg.hashsalt": metric, "svg.fonttype": "none"}):
+        figure.savefig(file, metadata={"Date": None})
+    return file
 
 
 def _plot(run: Run, metric: str) -> Figure | None:

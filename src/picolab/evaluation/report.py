@@ -271,7 +271,4 @@ def write_markdown(run: Run, out: Path) -> None:
     plots.mkdir(exist_ok=True)
     for file in sorted((run.folder / "plots").glob("*.svg")):
         (plots / file.name).write_bytes(file.read_bytes())
-    text = markdown(run, plots.name)
-    if (out.parent / "ablation.md").is_file():
-        text += "\n## What mattered\n\nWhat each part is worth: [ablation.md](ablation.md).\n"
-    out.write_text(text)
+    out.write_text(markdown(run, plots.name))

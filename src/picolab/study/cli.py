@@ -8,6 +8,8 @@ import secrets
 import sys
 from pathlib import Path
 
+from picolab.arguments import names, rates
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the command; `args.run(args)` returns the exit code."""
@@ -15,21 +17,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "study",
         help="ask people, or simulated ones, which decoded picture is closer to the original",
         description="From a gallery of picolab evaluate to Elo ratings and perceptual BD-rates. "
-        "Needs pip install 'picocodec[study]'.",
+        "Needs pip install './lab[study]'.",
     )
+    study.set_defaults(extra="study")
     parts = study.add_subparsers(dest="subcommand", required=True)
     _add_plan(parts)
     _add_serve(parts)
     _add_rate(parts)
     _add_simulate(parts)
-
-
-def alone(arguments: list[str]) -> int:
-    """`picolab study` by itself, without the PyTorch that other commands want."""
-    parser = argparse.ArgumentParser(prog="picolab")
-    add_parser(parser.add_subparsers(dest="command", required=True))
-    args = parser.parse_args(["study", *arguments])
-    return int(args.run(args))
 
 
 def _add_plan(parts: argparse._SubParsersAction) -> None:
@@ -40,16 +35,16 @@ def _add_plan(parts: argparse._SubParsersAction) -> None:
     )
     plan.add_argument("gallery", type=Path, help="what -o of picolab evaluate was")
     plan.add_argument("database", help="a new SQLite file, or the URL of an empty database")
-    plan.add_argument("--codecs", type=_names, help="comma-separated (all of the gallery)")
+    plan.add_argument("--codecs", type=names, help="comma-separated (all of the gallery)")
     plan.add_argument(
         "--rates",
-        type=_rates,
+        type=rates,
         action="append",
         default=[],
         metavar="CODEC=R,R,...",
         help="of the gallery's rates of a codec, only these",
     )
-    plan.add_argument("--pictures", type=_names, help="comma-separated names (all)")
+    plan.add_argument("--pictures", type=names, help="comma-separated names (all)")
     rules = plan.add_argument_group("rules, fixed from then on")
     rules.add_argument("--title")
     rules.add_argument("--contact", help="shown to raters, such as an address for questions")
@@ -127,7 +122,7 @@ def _add_rate(parts: argparse._SubParsersAction) -> None:
     rate.add_argument("--seed", type=int, default=0, help="of the chains (%(default)s)")
     rate.add_argument(
         "--metrics",
-        type=_names,
+        type=names,
         default=[],
         help="comma-separated, of picolab evaluate: how far each agrees with the raters; a study's "
         "database only",
@@ -290,16 +285,4 @@ def _need(module: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        raise ValueError(f"needs the package {module}: pip install 'picocodec[study]'")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _rates(text: str) -> tuple[str, tuple[float, ...]]:
-    codec, _, rates = text.partition("=")
-    try:
-        return codec, tuple(float(rate) for rate in rates.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: write it like webp=1,20,60") from None
+        raise ValueError(f"needs the package {module}: pip install './lab[study]'")

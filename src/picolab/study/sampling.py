@@ -84,7 +84,7 @@ def sample(
         from numpyro.infer.util import potential_energy
     except ImportError as error:
         raise ValueError(
-            f"{error}: full sampling needs pip install 'picocodec[study]'; --method laplace does "
+            f"{error}: full sampling needs pip install './lab[study]'; --method laplace does "
             "without"
         ) from error
     jax.config.update("jax_enable_x64", True)

@@ -11,7 +11,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("curve", help="plot quality against pixels seen in training")
     parser.add_argument("curves", nargs="+", type=Path, help="curve.csv of runs; cooldowns, too")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a .svg or .png file")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra="eval")
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -131,8 +131,16 @@ def start(database: Path, port: int, *options: str) -> subprocess.Popen[bytes]:
         "PICOLAB_STUDY_TOKEN": TOKEN,
         "PYTHONPATH": os.pathsep.join([str(source), os.environ.get("PYTHONPATH", "")]),
     }
-    code = "import sys; from picolab.study.cli import alone; sys.exit(alone(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "serve", str(database), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "picolab",
+        "study",
+        "serve",
+        str(database),
+        "--port",
+        str(port),
+    ]
     command += ["--sessions-per-minute", "1000", "--requests-per-second", "1000", *options]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     end = time.monotonic() + PATIENCE

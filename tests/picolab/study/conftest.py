@@ -16,7 +16,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from picolab.evaluation.results import Run
 
-if find_spec("sqlalchemy") is None:  # without pip install 'picocodec[study]' there is no study
+if find_spec("sqlalchemy") is None:  # without pip install './lab[study]' there is no study
     collect_ignore_glob = ["test_*.py"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs pip install 'picocodec[study]'")
-pytest.importorskip("websocket", reason="needs pip install 'picocodec[dev]'")
+pytest.importorskip("fastapi", reason="needs pip install './lab[study]'")
+pytest.importorskip("websocket", reason="needs pip install './lab[dev]'")
 
 from browsing import TOKEN, RaterPage, served
 from evaluation.browser import executable

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastapi", reason="needs pip install 'picocodec[study]'")
+pytest.importorskip("fastapi", reason="needs pip install './lab[study]'")
 
 from browsing import free_port, start, stop
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("numpyro", reason="needs pip install 'picocodec[study]'")
+pytest.importorskip("numpyro", reason="needs pip install './lab[study]'")
 
 from picolab.study.belief import integrate
 from picolab.study.ratings import from_belief, from_sample

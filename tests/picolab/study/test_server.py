@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("fastapi", reason="needs pip install 'picocodec[study]'")
+pytest.importorskip("fastapi", reason="needs pip install './lab[study]'")
 
 from asking import HOST, Visitor
 from sqlalchemy import select

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from picolab.cli import parser
 from picolab.study import experiments
-from picolab.study.cli import alone
 from picolab.study.tables import needed
+
+
+def run(arguments: list[str]) -> int:
+    """`picolab study`, whose errors reach the test."""
+    args = parser().parse_args(["study", *arguments])
+    return int(args.run(args))
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -33,13 +39,13 @@ def test_from_plan_to_report(gallery, tmp_path: Path, capsys) -> None:
         "36",
     ]
     rules = ["--trials", "36", "--screens", "2", "--comparisons", "270"]
-    assert alone([*plan, *rules]) == 0
+    assert run([*plan, *rules]) == 0
     assert "3 pictures, 8 codecs at their rates, 84 pairs" in capsys.readouterr().out
     simulate = ["simulate", "raters", database, "--count", "6", "--truth", "psnr"]
-    assert alone([*simulate, "--cheats", "0.2"]) == 0
+    assert run([*simulate, "--cheats", "0.2"]) == 0
     assert "of 6 raters finished" in capsys.readouterr().out
     rate = ["rate", database, "-o", str(out), "--method", "laplace", "--metrics", "psnr"]
-    assert alone(rate) == 0
+    assert run(rate) == 0
     text = (out / "report.md").read_text()
     assert capsys.readouterr().out.strip() == text.strip()
     assert "## Perceptual BD-rate" in text and "| psnr |" in text
@@ -54,7 +60,7 @@ def test_from_plan_to_report(gallery, tmp_path: Path, capsys) -> None:
     assert (out / "elo.svg").is_file() and (out / "elo.png").is_file()
     # The raw votes are a public set like any other: the same ratings come of them.
     again = tmp_path / "again"
-    assert alone(["rate", str(out / "votes.csv"), "-o", str(again), "--method", "laplace"]) == 0
+    assert run(["rate", str(out / "votes.csv"), "-o", str(again), "--method", "laplace"]) == 0
     for mine, theirs in zip(ratings, table(again / "ratings.csv"), strict=True):
         assert float(mine["elo"]) == pytest.approx(float(theirs["elo"]), abs=0.5)
 
@@ -63,29 +69,29 @@ def test_what_cannot_be_done_is_said(gallery, tmp_path: Path) -> None:
     database = tmp_path / "study.sqlite"
     plan = ["plan", str(gallery.folder), str(database)]
     with pytest.raises(ValueError, match="the gallery has no codec avif"):
-        alone([*plan, "--codecs", "avif"])
+        run([*plan, "--codecs", "avif"])
     assert not database.exists()
     with pytest.raises(ValueError, match="no rate of webp 6"):
-        alone([*plan, "--rates", "webp=6"])
+        run([*plan, "--rates", "webp=6"])
     with pytest.raises(ValueError, match="64 to 1024"):
-        alone([*plan, "--crop", "8"])
+        run([*plan, "--crop", "8"])
     with pytest.raises(FileNotFoundError, match="no run.json"):
-        alone(["plan", str(tmp_path), str(database)])
+        run(["plan", str(tmp_path), str(database)])
     with pytest.raises(FileNotFoundError, match="no such study"):
-        alone(["rate", str(database), "-o", str(tmp_path), "--method", "laplace"])
-    assert alone([*plan, "--crop", "64", "--plates", "0", "--codecs", "webp"]) == 0
+        run(["rate", str(database), "-o", str(tmp_path), "--method", "laplace"])
+    assert run([*plan, "--crop", "64", "--plates", "0", "--codecs", "webp"]) == 0
     with pytest.raises(ValueError, match="no votes to rate"):
-        alone(["rate", str(database), "-o", str(tmp_path / "out"), "--method", "laplace"])
+        run(["rate", str(database), "-o", str(tmp_path / "out"), "--method", "laplace"])
 
 
 def test_tables_of_simulated_raters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiments, "SIZES", (200, 300))
     monkeypatch.setattr(experiments, "integrate", experiments.fit)  # a test need not be sure
     folder = tmp_path / "simulated"
-    assert alone(["simulate", "coverage", "--studies", "2", "-o", f"{folder}/coverage.csv"]) == 0
-    assert alone(["simulate", "width", "--studies", "1", "-o", f"{folder}/width.csv"]) == 0
+    assert run(["simulate", "coverage", "--studies", "2", "-o", f"{folder}/coverage.csv"]) == 0
+    assert run(["simulate", "width", "--studies", "1", "-o", f"{folder}/width.csv"]) == 0
     document = tmp_path / "simulated.md"
-    assert alone(["simulate", "tables", str(folder), "-o", str(document)]) == 0
+    assert run(["simulate", "tables", str(folder), "-o", str(document)]) == 0
     text = document.read_text()
     assert "| honest | 2 |" in text and "| 300 | ±" in text
     assert (folder / "width.svg").is_file()
@@ -101,7 +107,7 @@ def test_the_command_line_needs_none_of_what_its_commands_need() -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys("
         "['sqlalchemy', 'fastapi', 'uvicorn', 'numpyro', 'jax', 'torch', 'scipy', 'matplotlib']));"
-        "from picolab.study.cli import alone; alone(['plan', '--help'])"
+        "from picolab.cli import main; main(['study', 'plan', '--help'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "--crop-rule" in done.stdout, done.stderr

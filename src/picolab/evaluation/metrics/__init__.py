@@ -1,32 +1,26 @@
-"""The metrics an evaluation can compute, by name."""
+"""The metrics an evaluation can compute, by name; each is imported when it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from picolab.evaluation.metrics.distribution import Lite0
-from picolab.evaluation.metrics.external import SSIMULACRA2, Butteraugli
-from picolab.evaluation.metrics.local import BorderLow, TextMAE
-from picolab.evaluation.metrics.perceptual import Perceptual
-from picolab.evaluation.metrics.pixel import MSSSIM, PSNR
+from picolab.evaluation.late import late
 from picolab.evaluation.metrics.protocol import Metric, Missing
-from picolab.evaluation.metrics.reading import OCRError
 
 __all__ = ["DEFAULT", "LEFT_OUT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "psnr": PSNR,
-    "ms_ssim": MSSSIM,
-    "lpips_alex": partial(Perceptual, "lpips_alex"),
-    "lpips_vgg": partial(Perceptual, "lpips_vgg"),
-    "dists": partial(Perceptual, "dists"),
-    "wasserstein": partial(Perceptual, "wasserstein"),
-    "ssimulacra2": SSIMULACRA2,
-    "butteraugli_3norm": Butteraugli,
-    "text_mae": TextMAE,
-    "ocr_error": OCRError,
-    "border_low": BorderLow,
+    "psnr": late("metrics.pixel", "PSNR"),
+    "ms_ssim": late("metrics.pixel", "MSSSIM"),
+    "lpips_alex": late("metrics.perceptual", "Perceptual", "lpips_alex"),
+    "lpips_vgg": late("metrics.perceptual", "Perceptual", "lpips_vgg"),
+    "dists": late("metrics.perceptual", "Perceptual", "dists"),
+    "wasserstein": late("metrics.perceptual", "Perceptual", "wasserstein"),
+    "ssimulacra2": late("metrics.external", "SSIMULACRA2"),
+    "butteraugli_3norm": late("metrics.external", "Butteraugli"),
+    "text_mae": late("metrics.local", "TextMAE"),
+    "ocr_error": late("metrics.reading", "OCRError"),
+    "border_low": late("metrics.local", "BorderLow"),
 }
 # Of whole sets of pictures, by the titles of the tables; lower is better in all.
 SET_METRICS = {
@@ -44,4 +38,4 @@ DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")
 
 def check(name: str) -> None:
     """Raise `Missing` if this machine cannot compute the metric of that name."""
-    METRICS[name]() if name in METRICS else Lite0()
+    METRICS.get(name, late("metrics.distribution", "Lite0"))()

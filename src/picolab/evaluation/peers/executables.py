@@ -12,21 +12,6 @@ from PIL import Image
 
 from picolab.evaluation.peers.protocol import Picture, Unavailable
 
-# Codecs whose own programs take no PNG, or which are research code without a program. Any of them
-# joins an evaluation when two programs of these names are on the PATH:
-#   picolab-NAME-encode IN.png RATE OUT       picolab-NAME-decode IN OUT.png
-# and `picolab-NAME-encode --version` prints one line.
-WRAPPED: dict[str, tuple[float, ...]] = {
-    "vtm": (47, 42, 37, 32, 27, 22),
-    "ecm": (47, 42, 37, 32, 27, 22),
-    "av2": (235, 210, 185, 160, 135, 110),
-    "jpeg-ai": (0.06, 0.12, 0.25, 0.5, 0.75, 1.0),
-    "hific": (0, 1, 2),
-    "dcvc-rt": (0, 10, 21, 32, 42, 53, 63),
-    "cool-chic": (0.02, 0.005, 0.002, 0.001, 0.0005, 0.0002),
-    "mlic++": (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483),
-}
-
 
 class CommandCodec:
     """Commands with `{input}`, `{rate}` and `{output}`; pictures go through PNG files."""
@@ -77,14 +62,14 @@ def bpg() -> CommandCodec:
     )
 
 
-def wrapped(name: str) -> CommandCodec:
-    """A codec of `WRAPPED`."""
+def wrapped(name: str, rates: tuple[float, ...]) -> CommandCodec:
+    """A codec of `peers.WRAPPED`."""
     return CommandCodec(
         name,
         f"picolab-{name}-encode {{input}} {{rate}} {{output}}",
         f"picolab-{name}-decode {{input}} {{output}}",
         f"picolab-{name}-encode --version",
-        WRAPPED[name],
+        rates,
         ".bin",
     )
 

@@ -1,0 +1,168 @@
+"""`picolab ablate`, `picolab compare` and `picolab index`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from picolab.arguments import names, numbers
+
+if TYPE_CHECKING:
+    from picolab.training.loop import Options
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Register the commands; `args.run(args)` returns the exit code."""
+    _add_ablate(commands)
+    _add_compare(commands)
+    _add_index(commands)
+
+
+def _add_ablate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "ablate",
+        help="train variants of a configuration, and tell what its parts are worth",
+        description="Prints a table of BD-rates against the full model, and keeps it with all "
+        "figures in the folder of -o. Started again with the same -o, it goes on where it was.",
+    )
+    parser.add_argument("config", type=Path, help="TOML configuration of the full model")
+    parser.add_argument("--steps", type=int, required=True, help="of each run")
+    parser.add_argument("--batch", type=int, required=True, help="crops in a step")
+    parser.add_argument("--crop", type=int, required=True, help="side of a crop in pixels")
+    parser.add_argument("--variants", type=names, help="comma-separated (all)")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each variant (%(default)s)")
+    parser.add_argument(
+        "--full-seeds",
+        type=int,
+        default=2,
+        help="runs of the full model, which tell how much is chance (%(default)s)",
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=["$PICOLAB_TRAIN"],
+        help="folders of training pictures (%(default)s)",
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/ablation"), help="folder")
+    parser.add_argument("--device", help="cpu, cuda (default: cuda where there is one)")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the codec")
+    parser.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
+    parser.set_defaults(run=_ablate)
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="checkpoints on held-out training pictures, by level and at the same bits",
+    )
+    parser.add_argument("config", type=Path, help="TOML configuration they were trained with")
+    parser.add_argument("checkpoints", nargs="+", type=Path, help="folders")
+    parser.add_argument(
+        "--levels", type=numbers, default=[0, 0.1, 0.3, 0.5], help="(0,0.1,0.3,0.5)"
+    )
+    parser.add_argument("--realism", type=float, default=1.0, help="(%(default)s)")
+    parser.add_argument("--tiles", type=int, default=12, help="how many (%(default)s)")
+    parser.add_argument(
+        "--kid", action="store_true", help="KID of patches, too: of all tiles (--tiles 40), not few"
+    )
+    parser.add_argument("--data", nargs="+", default=["$PICOLAB_TRAIN"], help="(%(default)s)")
+    parser.add_argument(
+        "--unseen", action="store_true", help="all of the data, since nothing of it is trained on"
+    )
+    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
+    parser.set_defaults(run=_compare)
+
+
+def _add_index(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "index",
+        help="write the index of experiments",
+        description="FOLDER has NNNN-NAME.md, each with a title '# NNNN: what' and a first "
+        "paragraph; its README.md becomes a table of them.",
+    )
+    parser.add_argument("folder", type=Path, help="docs/experiments")
+    parser.set_defaults(run=_index)
+
+
+def _options(args: argparse.Namespace, folder: Path) -> Options:
+    import torch
+
+    from picolab.training.loop import Options
+
+    # Processors multiply denormal numbers a hundred times slower, and optimisers are full of them.
+    # Threads inherit this setting when they are made, so it comes before any.
+    torch.set_flush_denormal(True)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Options(
+        folder=folder,
+        device=device,
+        bf16=args.bf16 or device.type == "cuda",
+        compile=args.compile,
+        dry_run=args.dry_run,
+    )
+
+
+def _ablate(args: argparse.Namespace) -> int:
+    from picolab.experiments.ablation import VARIANTS, Plan, ablate
+    from picolab.networks.config import read_config
+    from picolab.training.recipe import expand_source
+
+    data = tuple(expand_source(source, "--data") for source in args.data)
+    plan = Plan(read_config(args.config), data, args.steps, args.batch, args.crop)
+    table = ablate(
+        plan,
+        args.variants or list(VARIANTS),
+        _options(args, args.output),
+        shlex.join(["picolab", *sys.argv[1:]]),
+        args.seeds,
+        args.full_seeds,
+    )
+    if table is None:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 1
+    print(table)
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    import torch
+
+    from picolab.data.images import load_tiles
+    from picolab.evaluation.metrics import Missing
+    from picolab.evaluation.metrics.distribution import Lite0
+    from picolab.experiments.compare import choose_tiles, comparison, measure, read_codec
+    from picolab.networks.config import read_config
+    from picolab.training.recipe import expand_source
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = read_config(args.config)
+    folders = [expand_source(source, "--data") for source in args.data]
+    tiles = choose_tiles(load_tiles(folders, None if args.unseen else True), args.tiles)
+    try:
+        features = Lite0() if args.kid else None
+    except Missing as reason:
+        raise ValueError(f"--kid: {reason}") from reason
+    curves = [
+        measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16, features)
+        for path in args.checkpoints
+    ]
+    kind = "unseen" if args.unseen else "held-out"
+    print(f"{len(tiles)} {kind} tiles, realism {args.realism:g}, ", end="")
+    print(comparison([str(path) for path in args.checkpoints], curves, args.levels))
+    return 0
+
+
+def _index(args: argparse.Namespace) -> int:
+    from picolab.experiments.index import write_index
+
+    print(write_index(args.folder))
+    return 0
