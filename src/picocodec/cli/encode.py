@@ -10,7 +10,7 @@ from typing import BinaryIO
 from picocodec.api import read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.batch import Report
-from picocodec.cli.info import description
+from picocodec.cli.info import brief, description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import readable
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality
@@ -52,7 +52,8 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     from picocodec.encoding.encoder import encode_picture, encode_to_size
     from picocodec.model.store import DEFAULT_MODEL
 
-    picture = read(readable(source))
+    input = readable(source)
+    picture = read(input)
     strip(picture, args.strip)
     height, width = picture.rgb.shape[:2]
     size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
@@ -68,8 +69,6 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     else:
         data = encode_picture(picture, level_of_quality(args.quality), model, threads, bar)
     out.write(data)
-    info = read_info(data)
-    text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
-    if args.target_size or args.target_bpp:
-        text += f"  quality {info.quality:g}"
-    return Report(f"{text}  {description(info)}" if args.verbose else text)
+    info, length = read_info(data), batch.size_of(source, input)
+    text = f"{batch.sizes(length, info.bytes)}  {brief(info)}"
+    return Report(f"{text}  {description(info)}" if args.verbose else text, read=length)

@@ -44,6 +44,19 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
     return int(failed)
 
 
+def brief(info: Info) -> str:
+    """Quality, bits a pixel, and the share of tiles from networks, which may invent texture."""
+    return f"quality {info.quality:g}  {info.bpp:.2f} bpp  {_learned(info)} learned"
+
+
+def _learned(info: Info) -> str:
+    """Neither none nor all unless it is."""
+    percent = round(100 * info.learned_tiles / info.tiles)
+    if 0 < info.learned_tiles < info.tiles:
+        percent = min(max(percent, 1), 99)
+    return f"{percent} %"
+
+
 def description(info: Info) -> str:
     kept = [name for name in (*METADATA, "alpha") if getattr(info, f"has_{name}")]
     return (
