@@ -42,6 +42,9 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
     rate.add_argument(
         "--target-bpp", type=arguments.bpp, metavar="BITS", help="the same, in bits for each pixel"
     )
+    rate.add_argument(
+        "--lossless", action="store_true", help="keep every pixel, in much larger files"
+    )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
     args = arguments.parse(parser, argv)
     names = batch.pairs(parser, args, ".pico", EXTENSIONS)
@@ -50,6 +53,7 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
 
 def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     from picocodec.encoding.encoder import encode_picture, encode_to_size
+    from picocodec.exact import encode_exactly
     from picocodec.model.store import DEFAULT_MODEL
 
     input = readable(source)
@@ -59,7 +63,9 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
     model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
     bar = batch.bar(source, args)
-    if args.target_size or args.target_bpp:
+    if args.lossless:
+        data = encode_exactly(picture, threads, bar)
+    elif args.target_size or args.target_bpp:
         try:
             data = encode_to_size(picture, max(size, 1), model, threads, bar)
         except TargetTooSmall as error:

@@ -33,7 +33,8 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
             failed = True
             continue
         if args.json:
-            tell(json.dumps({"file": name, **dataclasses.asdict(info)}))
+            told = dataclasses.asdict(info)
+            tell(json.dumps({"file": name} | {k: v for k, v in told.items() if k not in METADATA}))
         else:
             # A file name may hold bytes that are no text.
             tell(os.fsencode(name).decode("utf-8", "backslashreplace"))
@@ -46,7 +47,8 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
 
 def brief(info: Info) -> str:
     """Quality, bits a pixel, and the share of tiles from networks, which may invent texture."""
-    return f"quality {info.quality:g}  {info.bpp:.2f} bpp  {_learned(info)} learned"
+    quality = "lossless" if info.lossless else f"quality {info.quality:g}"
+    return f"{quality}  {info.bpp:.2f} bpp  {_learned(info)} learned"
 
 
 def _learned(info: Info) -> str:

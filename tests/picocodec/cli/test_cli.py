@@ -94,6 +94,15 @@ def test_sizes_never_round_to_nothing(read, written, text):
     assert batch.sizes(read, written) == text
 
 
+def test_lossless(folder, capsys):
+    assert cli.picoenc(["photo.jpg", "--lossless"]) == 0
+    err = capsys.readouterr().err
+    assert "  lossless  " in err and "0 % learned" in err
+    with Image.open("photo.jpg") as im:
+        np.testing.assert_array_equal(picocodec.decode("photo.pico"), np.asarray(im))
+    assert "not allowed" in usage_error(capsys, cli.picoenc, "a.jpg", "--lossless", "-q", "5")
+
+
 def test_output_is_the_second_name_or_an_option(folder):
     assert cli.picoenc(["photo.jpg", "a.pico", "-q", "12.5"]) == 0
     assert cli.picoenc(["photo.jpg", "-o", "b.anything", "--quality=12.5"]) == 0
