@@ -17,7 +17,7 @@ FLOORS = [
     {"format"},
     {"model", "images"},
     {"coders"},
-    {"encoding", "decoding"},
+    {"exact", "encoding", "decoding"},
     {"api"},
     {"pillow_plugin"},
     {"__init__"},

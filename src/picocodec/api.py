@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +16,23 @@ from picocodec.encoding.effort import DEFAULT_EFFORT
 from picocodec.encoding.rate import DEFAULT_QUALITY, level_of_quality, quality_of_level
 from picocodec.errors import DamagedPicture, PicoError
 from picocodec.format import container
+from picocodec.format.pieces import CoderId
 from picocodec.images import exif as exif_bytes
 from picocodec.images.kinds import from_pillow
 from picocodec.images.metadata import read_metadata
 from picocodec.images.orientation import make_upright, turned
-from picocodec.images.picture import EXIF_PREFIX, from_array
+from picocodec.images.picture import EXIF_PREFIX, Picture, from_array
+from picocodec.images.reading import read
+from picocodec.pipeline import Progress
 
 # The encoder and the decoder are imported where they are called: they bring ONNX Runtime, which
 # is slow to load and which whoever only asks for a file's size has no use for.
+
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Source: TypeAlias = str | os.PathLike[str] | BinaryIO | Buffer
+"""A file: its path, an open binary file, or its bytes."""
+_Item: TypeAlias = bytes | None
 
 
 @dataclass(frozen=True)
@@ -45,71 +57,87 @@ class Info:
     has_alpha: bool
     realism: float | None  # 0 to 1, what the file recommends to its decoder; None: nothing
     orientation: int  # how the pixels are to be turned, 1 to 8 as EXIF numbers it; 1: not at all
+    lossless: bool  # the pixels are exactly those that were encoded
+    icc: _Item = field(default=None, repr=False)
+    exif: _Item = field(default=None, repr=False)  # begins with "II" or "MM"
+    xmp: _Item = field(default=None, repr=False)
 
 
 def encode(
-    image: Image.Image | ArrayLike,
+    image: Source | Image.Image | ArrayLike,
     quality: float = DEFAULT_QUALITY,
     *,
+    lossless: bool = False,
     target_size: int | None = None,
     effort: int = DEFAULT_EFFORT,
+    target_bpp: float | None = None,
     model: str | None = None,
     threads: int = 0,
+    progress: Progress | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
     xmp: bytes | None = None,
 ) -> bytes:
-    """The .pico file of a Pillow image, or of uint8 pixels `[H, W]` or `[H, W, 1 to 4]`.
+    """The .pico file of a picture: an image file (its path, an open binary file, or its bytes), a
+    Pillow image, or uint8 pixels `[H, W]` or `[H, W, 1 to 4]`, gray or in RGB order.
 
-    `quality` is 0 to 100. `target_size`, in bytes, takes its place: the file is never larger, and
-    at most 2 % smaller where quality 100 and the steps of quality allow that; it takes up to six
-    passes to find. `effort` is 0 to 9: how many other ways than the networks are tried for each
-    tile, and how carefully. `model` is the name of an installed one, None the default; `threads` 0
-    means all cores. A Pillow image brings its own EXIF, ICC profile and XMP along; `exif`, `icc`
-    and `xmp` replace them, and `b""` leaves them out; without EXIF the pixels are turned as it
-    says. A warning names what else there was beside the image. Raises `ValueError` or `TypeError`
-    for arguments out of range, `UnsupportedImage`, `UnknownModel` and `TargetTooSmall`.
+    `quality` is 0 to 100. In its place: `lossless` keeps every pixel, in a much larger file;
+    `target_size`, in bytes, or `target_bpp`, in bits a pixel, is never exceeded, and missed by at
+    most 2 % where the steps of quality allow that; it takes up to six passes to find. `effort` is
+    0 to 9: how many other ways than the networks are tried for each tile, and how carefully.
+    `model` is the name of an installed one, None the default; `threads` 0 means all cores.
+    `progress` is called with the tiles done, and all tiles, of each pass.
+
+    Files and Pillow images bring their own EXIF, ICC profile and XMP along; `exif`, `icc` and `xmp`
+    replace them, and `b""` leaves them out; without EXIF the pixels are turned as it says. A
+    warning names what else there was beside the image. Raises `TypeError` for what is no picture,
+    `ValueError` for arguments out of range, `UnsupportedImage`, `UnknownModel`, `TargetTooSmall`,
+    and `OSError` for files that cannot be read.
+
+        >>> data = picocodec.encode("photo.jpg", quality=60)
+        >>> len(picocodec.encode("photo.jpg", target_size=1_000)) <= 1000
+        True
     """
     from picocodec.encoding.encoder import encode_picture, encode_to_size
     from picocodec.model.store import DEFAULT_MODEL
 
     level = level_of_quality(checked_quality(quality))
-    if isinstance(image, Image.Image):
-        picture = from_pillow(image)
-    else:
-        picture = from_array(image)
-    if icc is not None:
-        picture.icc = icc
-    if exif == b"":
-        make_upright(picture)
-    elif exif is not None:
-        picture.exif = exif.removeprefix(EXIF_PREFIX)
-    if xmp is not None:
-        picture.xmp = xmp
+    if sum((lossless, target_size is not None, target_bpp is not None)) > 1:
+        raise ValueError("lossless, target_size and target_bpp exclude one another: give one")
+    picture = _picture(image)
+    _replace_metadata(picture, exif, icc, xmp)
+    if lossless:
+        from picocodec.exact import encode_exactly
+
+        return encode_exactly(picture, threads, progress)
+    if target_bpp is not None:
+        height, width = picture.rgb.shape[:2]
+        target_size = max(1, int(checked_bpp(target_bpp) * width * height / 8))
     if target_size is not None:
         size = checked_target(target_size)
-        return encode_to_size(picture, size, model or DEFAULT_MODEL, threads, effort=effort)
-    return encode_picture(picture, level, model or DEFAULT_MODEL, threads, effort=effort)
+        return encode_to_size(picture, size, model or DEFAULT_MODEL, threads, progress, effort)
+    return encode_picture(picture, level, model or DEFAULT_MODEL, threads, progress, effort)
 
 
 def decode(
-    data: bytes | bytearray | memoryview,
+    data: Source,
     *,
     max_pixels: int = container.MAX_PIXELS,
     threads: int = 0,
+    progress: Progress | None = None,
     realism: float | None = None,
     allow_damaged: bool = False,
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
     upright: bool = False,
 ) -> NDArray[np.uint8]:
-    """The pixels of a .pico file, in RGB order: uint8 `[H, W, 3]`, gray `[H, W]`, with alpha
-    `[H, W, 4]` or `[H, W, 2]`.
+    """The pixels of a .pico file (its path, an open binary file, or its bytes), in RGB order: uint8
+    `[H, W, 3]`, gray `[H, W]`, with alpha `[H, W, 4]` or `[H, W, 2]`.
 
     `realism` is 0 (the closest pixels) to 1 (the most convincing texture); None is what the file
-    recommends, or else the model's default. Raises a `PicoError` that says what is wrong with the
-    file, `LimitExceeded` for more than `max_pixels`, `TypeError` for anything but bytes,
-    `ValueError` for realism out of range.
+    recommends, or else the model's default. `progress` is called with the tiles done, and all of
+    them. Raises a `PicoError` that says what is wrong with the file, `LimitExceeded` for more than
+    `max_pixels`, `TypeError` for what is no file, `ValueError` for realism out of range.
 
     `region` is `(x, y, width, height)` of a part, in pixels, identical to that part of the whole
     picture; only tiles that it touches, or comes within 4 pixels of, are read. `scale` is 1, 1/2,
@@ -132,8 +160,8 @@ def decode(
     if divisor is None:
         raise ValueError(f"scale must be 1, 1/2, 1/4 or 1/8, not {scale!r}")
     damage: list[PicoError] | None = [] if allow_damaged else None
-    picture = open_picture(_bytes(data), max_pixels, threads, at, damage, region, divisor)
-    pixels = picture.read()
+    picture = open_picture(_contents(data), max_pixels, threads, at, damage, region, divisor)
+    pixels = picture.read(progress)
     if damage:
         warnings.warn(DamagedPicture(damage), stacklevel=2)
     if upright:
@@ -141,13 +169,17 @@ def decode(
     return pixels[:, :, 0] if picture.channels == 1 else pixels
 
 
-def read_info(data: bytes | bytearray | memoryview) -> Info:
-    """What a .pico file says of itself. The picture is not decoded, so there is no limit to its
-    size and its model need not be installed.
+def read_info(data: Source) -> Info:
+    """What a .pico file (its path, an open binary file, or its bytes) says of itself. The picture
+    is not decoded, so there is no limit to its size and its model need not be installed.
 
-    Raises a `PicoError` for what is not a whole file, `TypeError` for anything but bytes.
+    Raises a `PicoError` for what is not a whole file, `TypeError` for what is no file.
+
+        >>> info = picocodec.read_info("photo.pico")
+        >>> info.width, info.height, info.mode, info.quality
+        (60, 40, 'RGB', 50.0)
     """
-    data = _bytes(data)
+    data = _contents(data)
     header = container.read_header(data, container.MAX_SIDE**2)
     container.check_size(header, len(data))
     metadata = read_metadata(header, data)
@@ -170,7 +202,23 @@ def read_info(data: bytes | bytearray | memoryview) -> Info:
         has_alpha=metadata.has_alpha,
         realism=None if header.realism is None else header.realism / 255,
         orientation=exif_bytes.orientation(metadata.exif),
+        lossless=all(piece.coder == CoderId.LOSSLESS for piece in header.pieces),
+        icc=metadata.icc,
+        exif=metadata.exif,
+        xmp=metadata.xmp,
     )
+
+
+def models() -> list[str]:
+    """The names, as `name.vN`, of the models that are installed: those that come with the package,
+    and those in the folders that `$PICOCODEC_MODELS` lists.
+
+        >>> "small.v2" in picocodec.models()
+        True
+    """
+    from picocodec.model.store import available_models
+
+    return available_models()
 
 
 def checked_quality(quality: object) -> float:
@@ -194,7 +242,63 @@ def checked_realism(realism: object) -> float:
     raise ValueError(f"realism must be a number from 0 to 1, not {realism!r}")
 
 
-def _bytes(data: object) -> bytes:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"expected the bytes of a .pico file, not {type(data).__name__}")
-    return bytes(data)
+def checked_bpp(bpp: object) -> float:
+    """A target in bits a pixel as a number; raises `ValueError` unless it is a positive one."""
+    if isinstance(bpp, int | float | np.integer | np.floating) and 0 < bpp < float("inf"):
+        return float(bpp)
+    raise ValueError(f"target_bpp must be a positive number of bits, not {bpp!r}")
+
+
+def _replace_metadata(
+    picture: Picture, exif: bytes | None, icc: bytes | None, xmp: bytes | None
+) -> None:
+    if icc is not None:
+        picture.icc = icc
+    if exif == b"":
+        make_upright(picture)
+    elif exif is not None:
+        picture.exif = exif.removeprefix(EXIF_PREFIX)
+    if xmp is not None:
+        picture.xmp = xmp
+
+
+def _picture(image: object) -> Picture:
+    if isinstance(image, Image.Image):
+        return from_pillow(image)
+    if isinstance(image, str | os.PathLike):
+        return read(image)
+    if isinstance(image, bytes | bytearray) or _is_flat(image):
+        return read(io.BytesIO(image))  # type: ignore[arg-type]
+    if hasattr(image, "read"):
+        return read(_binary(image))
+    if hasattr(image, "__array__") or isinstance(image, list | tuple | memoryview):
+        return from_array(image)
+    raise TypeError(
+        "expected a picture (a path, an open binary file, its bytes, a Pillow image, or uint8 "
+        f"pixels), not {type(image).__name__}"
+    )
+
+
+def _contents(data: object) -> bytes:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    if isinstance(data, str | os.PathLike):
+        with open(data, "rb") as file:
+            return file.read()
+    if hasattr(data, "read"):
+        return _binary(data).read()
+    raise TypeError(
+        "expected a .pico file (its path, an open binary file, or its bytes), not "
+        f"{type(data).__name__}"
+    )
+
+
+def _is_flat(data: object) -> bool:
+    """Whether it is the bytes of a file, and no pixels."""
+    return isinstance(data, memoryview) and data.ndim == 1
+
+
+def _binary(file: object) -> BinaryIO:
+    if isinstance(file, io.TextIOBase):
+        raise TypeError('the file is open as text: open it with mode "rb"')
+    return file  # type: ignore[return-value]

@@ -1,6 +1,7 @@
 """encode, decode and read_info, over the model that ships."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 
@@ -88,13 +89,106 @@ def test_unknown_model():
         picocodec.encode(COLOURS, model="nothing.v9")
 
 
-def test_what_is_no_image():
-    with pytest.raises(TypeError):
-        picocodec.encode("photo.jpg")
-    with pytest.raises(TypeError, match="not str"):
-        picocodec.decode("photo.pico")
-    with pytest.raises(TypeError, match="not int"):
-        picocodec.read_info(5)
+def test_what_is_no_image(tmp_path):
+    with pytest.raises(TypeError, match="expected a picture .* not int"):
+        picocodec.encode(5)
+    with pytest.raises(TypeError, match="expected a picture .* not NoneType"):
+        picocodec.encode(None)
+    with pytest.raises(TypeError, match="uint8 in 0..255, not float"):
+        picocodec.encode(COLOURS / 255)
+    with pytest.raises(FileNotFoundError):
+        picocodec.encode("no-photo.jpg")
+    with pytest.raises(errors.UnsupportedImage, match="not an image file"):
+        picocodec.encode(b"these are no pixels")
+    for function in (picocodec.decode, picocodec.read_info):
+        with pytest.raises(TypeError, match="not int"):
+            function(5)
+        with pytest.raises(TypeError, match="not ndarray"):
+            function(COLOURS)
+        with pytest.raises(FileNotFoundError):
+            function(tmp_path / "no-photo.pico")
+        with pytest.raises(TypeError, match='mode "rb"'):
+            function(io.StringIO("text"))
+    with pytest.raises(TypeError, match='mode "rb"'):
+        picocodec.encode(io.StringIO("text"))
+
+
+def test_pictures_come_from_paths_files_bytes_images_and_arrays(tmp_path, data):
+    path = tmp_path / "photo.png"
+    Image.fromarray(COLOURS[:, :, :3]).save(path)
+    content = path.read_bytes()
+    for source in (path, str(path), content, bytearray(content), memoryview(content),
+                   io.BytesIO(content), Image.open(path)):  # fmt: skip
+        assert picocodec.encode(source, 40) == data
+    with open(path, "rb") as file:
+        assert picocodec.encode(file, 40) == data
+    assert picocodec.encode(memoryview(np.ascontiguousarray(COLOURS[:, :, :3])), 40) == data
+
+
+def test_files_are_read_from_paths_files_and_bytes(tmp_path, data):
+    path = tmp_path / "photo.pico"
+    path.write_bytes(data)
+    for source in (path, str(path), io.BytesIO(data)):
+        assert np.array_equal(picocodec.decode(source), picocodec.decode(data))
+    assert picocodec.read_info(str(path)) == picocodec.read_info(data)
+
+
+def test_lossless_keeps_every_pixel():
+    rng = np.random.default_rng(4)
+    for shape in ((1, 1, 3), (20, 30, 4), (20, 30, 2), (20, 30), (1100, 600, 3)):
+        pixels = rng.integers(0, 256, shape, np.uint8)
+        data = picocodec.encode(pixels, lossless=True)
+        assert np.array_equal(picocodec.decode(data), pixels)
+        info = picocodec.read_info(data)
+        assert info.lossless and info.learned_tiles == 0 and info.quality == 100
+    part = picocodec.decode(data, region=(490, 400, 100, 650))
+    assert np.array_equal(part, pixels[400:1050, 490:590])
+    assert not picocodec.read_info(picocodec.encode(COLOURS)).lossless
+
+
+def test_targets_exclude_one_another():
+    for options in ({"lossless": True, "target_size": 9}, {"target_bpp": 1, "target_size": 9}):
+        with pytest.raises(ValueError, match="exclude one another"):
+            picocodec.encode(COLOURS, **options)
+    for bpp in (0, -1, float("nan"), float("inf"), "2"):
+        with pytest.raises(ValueError, match="target_bpp must be a positive number"):
+            picocodec.encode(COLOURS, target_bpp=bpp)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = picocodec.encode(pixels, target_bpp=6)
+    assert picocodec.read_info(data).bpp <= 6
+    assert data == picocodec.encode(pixels, target_size=6 * 64 * 64 // 8)
+
+
+def test_progress_is_told():
+    pixels = np.zeros((40, 1200, 3), np.uint8)
+    told = []
+    data = picocodec.encode(pixels, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    told.clear()
+    picocodec.decode(data, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (3, 3)
+
+
+def test_what_there_is_to_use():
+    assert dir(picocodec) == sorted(picocodec.__all__)
+    for name in picocodec.__all__:
+        assert getattr(picocodec, name) is not None
+    assert "small.v2" in picocodec.models()
+    assert picocodec.models() == sorted(picocodec.models())
+
+
+def test_info_has_the_metadata():
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    data = picocodec.encode(COLOURS, exif=exif.tobytes(), icc=b"profile", xmp=b"<x/>")
+    info = picocodec.read_info(data)
+    assert isinstance(info, picocodec.Info)
+    assert (info.icc, info.xmp) == (b"profile", b"<x/>")
+    again = Image.Exif()
+    again.load(info.exif)
+    assert again[271] == "Maker"
+    bare = picocodec.read_info(picocodec.encode(COLOURS))
+    assert (bare.icc, bare.exif, bare.xmp) == (None, None, None)
 
 
 def test_metadata_is_kept_replaced_and_left_out():

@@ -265,3 +265,37 @@ def test_pixels_are_turned_where_the_orientation_is_left_out(nothing):
     np.testing.assert_array_equal(
         np.asarray(back)[:, :, 3], np.asarray(ImageOps.exif_transpose(kept))[:, :, 3]
     )
+
+
+def test_decode_options(tmp_path):
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (90, 120, 3), np.uint8)
+    path = tmp_path / "photo.pico"
+    path.write_bytes(picocodec.encode(pixels))
+    part, half = (11, 20, 60, 33), {"region": (16, 8, 64, 48), "scale": 1 / 2}
+    for options in ({"realism": 0}, {"region": part, "realism": 1}, {"scale": 1 / 4}, half):
+        expected = picocodec.decode(path, **options)
+        with Image.open(path) as im:
+            assert im.decode_options(**options, threads=1) is im
+            assert im.size == expected.shape[1::-1]
+            np.testing.assert_array_equal(np.asarray(im), expected)
+            with pytest.raises(ValueError, match="before pixels are loaded"):
+                im.decode_options(realism=0)
+    for wrong, words in (
+        ({"realism": 2}, "from 0 to 1"),
+        ({"scale": 1 / 3}, "1, 1/2, 1/4 or 1/8"),
+        ({"region": (100, 0, 21, 5)}, "does not lie within 120x90"),
+        ({"region": (0, 0, 0, 5)}, "does not lie within"),
+    ):
+        with Image.open(path) as im, pytest.raises(ValueError, match=words):
+            im.decode_options(**wrong)
+
+
+def test_saving_without_loss_and_to_bits_a_pixel(tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 256, (64, 64, 3), np.uint8)
+    im = Image.fromarray(pixels)
+    im.save(tmp_path / "exact.pico", lossless=True)
+    with Image.open(tmp_path / "exact.pico") as back:
+        np.testing.assert_array_equal(np.asarray(back), pixels)
+    im.save(tmp_path / "small.pico", target_bpp=6)
+    assert (tmp_path / "small.pico").stat().st_size <= 6 * 64 * 64 // 8

@@ -91,6 +91,12 @@ def quality(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100") from None
 
 
+def output_quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
+    return int(text)
+
+
 def size(text: str) -> int:
     """A number of bytes, with a unit or without."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kKM]i?)[bB]?", text)

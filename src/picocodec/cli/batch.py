@@ -7,6 +7,7 @@ carry a picture.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import time
 import warnings
@@ -30,10 +31,12 @@ DAMAGED = 3  # exit code: pictures were written, but what is damaged in one was 
 
 @dataclass(frozen=True)
 class Report:
-    """What to say of a file that was converted, and of damage that was concealed in it."""
+    """What to say of a file that was converted, and of damage that was concealed in it; how many
+    bytes were read, where the file cannot tell."""
 
     text: str
     damage: str = ""
+    read: int = 0
 
 
 # Reads the file of the first name and writes to the stream.
@@ -151,8 +154,8 @@ def run(
         read = sum(outcome.read for outcome in outcomes)
         written = sum(outcome.written for outcome in outcomes)
         say(
-            f"{program}: {len(jobs)} files: {told}; {read / 1e6:.1f} MB -> {written / 1e6:.1f} MB "
-            f"in {time.perf_counter() - start:.1f} s"
+            f"{program}: {len(jobs)} files: {told}; {sizes(read, written)} in "
+            f"{time.perf_counter() - start:.1f} s"
         )
     if counts[Result.FAILED]:
         return 1
@@ -186,12 +189,40 @@ def _identity(name: str) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
+def size_of(name: str, read: str | BinaryIO) -> int:
+    """The bytes of an input, of which `read` is what `streams.readable` gave."""
+    return len(read.getbuffer()) if isinstance(read, io.BytesIO) else _size(name)
+
+
 def _size(name: str) -> int:
     """The bytes of a file; 0 of a stream, a pipe, or one that is gone."""
     try:
         return os.path.getsize(name)
     except OSError:
         return 0
+
+
+def sizes(read: int, written: int) -> str:
+    """What became of so many bytes, in words: 2.31 MB -> 94.2 kB (4.1 %)."""
+    if not read:  # nobody knows
+        return in_units(written)
+    text = f"{in_units(read)} -> {in_units(written)}"
+    percent = 100 * written / read
+    if percent > 100:
+        return text
+    digits = 0 if percent >= 10 else 1 if percent >= 1 else 2
+    return f"{text} ({percent:.{digits}f} %)"
+
+
+def in_units(count: int) -> str:
+    """A number of bytes in three digits, never rounded to nothing."""
+    if count < 1000:
+        return f"{count} bytes"
+    value, unit = count / 1000, "kB"
+    if value >= 999.5:
+        value, unit = value / 1000, "MB"
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {unit}"
 
 
 def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job) -> Outcome:
@@ -220,7 +251,7 @@ def _convert(program: str, args: argparse.Namespace, convert: Convert, job: Job)
                 seconds = time.perf_counter() - start
                 say(f"{source} -> {target}  {report.text}  {seconds:.1f} s")
             result = Result.DAMAGED if report.damage else Result.DONE
-            return Outcome(result, _size(source), written)
+            return Outcome(result, report.read or _size(source), written)
     except (PicoError, OSError, MemoryError) as error:
         say(f"{program}: {source}: {reason(error, source)}")
         return Outcome(Result.FAILED)

@@ -12,11 +12,12 @@ from picocodec.api import read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.batch import DAMAGED, Report
 from picocodec.cli.info import description
-from picocodec.cli.shell import command
+from picocodec.cli.shell import command, say
 from picocodec.cli.streams import STREAM, mapped
 from picocodec.errors import DamagedPicture, PicoError, UnsupportedImage
 from picocodec.images.metadata import as_part
-from picocodec.images.writing import FORMATS, write_picture
+from picocodec.images.plugins import need_writer
+from picocodec.images.writing import FORMATS, LOSSY, write_picture
 
 
 @command
@@ -30,6 +31,13 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         choices=sorted(FORMATS),
         metavar="EXT",
         help=f"of the output, unless its name tells: {', '.join(FORMATS)} (default: png)",
+    )
+    parser.add_argument(
+        "--output-quality",
+        type=arguments.output_quality,
+        metavar="1..100",
+        help="of JPEG, WebP, AVIF, HEIC and JPEG XL (default: WebP and JPEG XL without loss, "
+        "the others 95)",
     )
     parser.add_argument(
         "--realism",
@@ -65,6 +73,13 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     extension = args.format or named
     if extension not in FORMATS:
         parser.error(f"{target}: the name does not tell a known format; give --format")
+    if args.output_quality and FORMATS[extension] not in LOSSY:
+        parser.error(f"--output-quality has no effect on {extension}, which keeps all pixels")
+    try:
+        need_writer(FORMATS[extension])
+    except UnsupportedImage as error:
+        say(f"{parser.prog}: {error}")
+        return 1
     return batch.run(parser.prog, names, args, partial(_decode, args, extension))
 
 
@@ -80,7 +95,8 @@ def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO
         raise UnsupportedImage(str(error)) from None
     if args.region or args.scale > 1:
         as_part(picture)
-    write_picture(out, extension, picture, batch.bar(source, args), args.strip)
+    bar = batch.bar(source, args)
+    write_picture(out, extension, picture, bar, args.strip, args.output_quality)
     text = f"{picture.width}x{picture.height}"
     if args.verbose and not damage:
         text += f"  {description(read_info(data[:]))}"

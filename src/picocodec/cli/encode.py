@@ -10,7 +10,7 @@ from typing import BinaryIO
 from picocodec.api import read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.batch import Report
-from picocodec.cli.info import description
+from picocodec.cli.info import brief, description
 from picocodec.cli.shell import command
 from picocodec.cli.streams import readable
 from picocodec.encoding.effort import DEFAULT_EFFORT, MOST_EFFORT
@@ -43,6 +43,9 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
     rate.add_argument(
         "--target-bpp", type=arguments.bpp, metavar="BITS", help="the same, in bits for each pixel"
     )
+    rate.add_argument(
+        "--lossless", action="store_true", help="keep every pixel, in much larger files"
+    )
     parser.add_argument(
         "-e",
         "--effort",
@@ -60,15 +63,19 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
 
 def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
     from picocodec.encoding.encoder import encode_picture, encode_to_size
+    from picocodec.exact import encode_exactly
     from picocodec.model.store import DEFAULT_MODEL
 
-    picture = read(readable(source))
+    input = readable(source)
+    picture = read(input)
     strip(picture, args.strip)
     height, width = picture.rgb.shape[:2]
     size = args.target_size or int((args.target_bpp or 0) * width * height / 8)
     model, threads = args.model or DEFAULT_MODEL, batch.threads_of_each(args)
     bar = batch.bar(source, args)
-    if args.target_size or args.target_bpp:
+    if args.lossless:
+        data = encode_exactly(picture, threads, bar)
+    elif args.target_size or args.target_bpp:
         try:
             data = encode_to_size(picture, max(size, 1), model, threads, bar, args.effort)
         except TargetTooSmall as error:
@@ -79,8 +86,6 @@ def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:
         level = level_of_quality(args.quality)
         data = encode_picture(picture, level, model, threads, bar, args.effort)
     out.write(data)
-    info = read_info(data)
-    text = f"{info.bytes} bytes  {info.bpp:.2f} bpp"
-    if args.target_size or args.target_bpp:
-        text += f"  quality {info.quality:g}"
-    return Report(f"{text}  {description(info)}" if args.verbose else text)
+    info, length = read_info(data), batch.size_of(source, input)
+    text = f"{batch.sizes(length, info.bytes)}  {brief(info)}"
+    return Report(f"{text}  {description(info)}" if args.verbose else text, read=length)

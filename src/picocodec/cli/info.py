@@ -33,7 +33,8 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
             failed = True
             continue
         if args.json:
-            tell(json.dumps({"file": name, **dataclasses.asdict(info)}))
+            told = dataclasses.asdict(info)
+            tell(json.dumps({"file": name} | {k: v for k, v in told.items() if k not in METADATA}))
         else:
             # A file name may hold bytes that are no text.
             tell(os.fsencode(name).decode("utf-8", "backslashreplace"))
@@ -42,6 +43,20 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
                 f"{info.bytes} bytes  {info.bpp:.2f} bpp  {description(info)}"
             )
     return int(failed)
+
+
+def brief(info: Info) -> str:
+    """Quality, bits a pixel, and the share of tiles from networks, which may invent texture."""
+    quality = "lossless" if info.lossless else f"quality {info.quality:g}"
+    return f"{quality}  {info.bpp:.2f} bpp  {_learned(info)} learned"
+
+
+def _learned(info: Info) -> str:
+    """Neither none nor all unless it is."""
+    percent = round(100 * info.learned_tiles / info.tiles)
+    if 0 < info.learned_tiles < info.tiles:
+        percent = min(max(percent, 1), 99)
+    return f"{percent} %"
 
 
 def description(info: Info) -> str:

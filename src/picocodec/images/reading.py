@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import re
 import warnings
-from contextlib import suppress
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
+from picocodec.images import plugins
 from picocodec.images.containers import Survey, jxl, survey
 from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
 from picocodec.images.peek import contents
@@ -82,16 +81,20 @@ def _unknown(source: BinaryIO) -> str:
     source.seek(0)
     head = source.read(512)
     if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "HEIC needs the package pillow-heif (pip install pillow-heif), or is damaged"
+        return _damaged(plugins.HEIF)
     if head[4:8] == b"ftyp" and head[8:11] == b"avi":
-        return "AVIF needs a Pillow built with it, or the file is damaged"
+        return "the AVIF file is damaged" if features.check("avif") else plugins.NO_AVIF
     if head.startswith((jxl.CODESTREAM, jxl.CONTAINER)):
-        return "JPEG XL needs the package pillow-jxl-plugin, or is damaged"
+        return _damaged(plugins.JXL)
     if b"<svg" in head or head.startswith(b"%PDF"):
         return "a drawing or document, not an image file: render it first, to PNG"
     if head[4:8] == b"ftyp" or head.startswith((b"\x1aE\xdf\xa3", b"RIFF")):
         return "a video or sound, or of a kind that is not known: not an image file"
     return "not an image file, or of a kind that is not known"
+
+
+def _damaged(plugin: plugins.Plugin) -> str:
+    return f"the {plugin.title} file is damaged" if plugin.is_there else plugin.missing
 
 
 def _too_large(words: str) -> LimitExceeded:
@@ -128,10 +131,8 @@ def _open(source: BinaryIO) -> Image.Image:
     try:
         return Image.open(source)
     except Image.UnidentifiedImageError:
-        with suppress(ImportError):
-            importlib.import_module("pillow_heif").register_heif_opener()
-        with suppress(ImportError):
-            importlib.import_module("pillow_jxl")
+        if not any([plugin.is_there for plugin in plugins.PLUGINS.values()]):
+            raise
         source.seek(0)
         return Image.open(source)
 

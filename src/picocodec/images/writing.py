@@ -22,20 +22,25 @@ from picocodec.images.containers import xmp as xmp_packets
 from picocodec.images.containers.survey import Density
 from picocodec.images.orientation import UPRIGHT, turned, turned_size
 from picocodec.images.picture import EXIF_PREFIX, pillow_info
+from picocodec.images.plugins import need_writer
 from picocodec.pipeline import Progress
 
 # File name extensions, and Pillow's names for their formats.
 FORMATS = {
-    "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF",
-    "ppm": "PPM", "pgm": "PPM", "bmp": "BMP", "npy": "NPY",
+    "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF", "heic": "HEIF",
+    "heif": "HEIF", "jxl": "JXL", "tif": "TIFF", "tiff": "TIFF", "ppm": "PPM", "pgm": "PPM",
+    "bmp": "BMP", "npy": "NPY",
 }  # fmt: skip
-_HOLD_ALPHA = {"PNG", "WEBP", "TIFF", "NPY"}
-_HOLD_METADATA = {"PNG", "JPEG", "WEBP", "TIFF"}
-# A decoded picture should not lose again what the codec has kept.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-    "WEBP": {"lossless": True, "exact": True},
-}
+LOSSY = frozenset({"JPEG", "WEBP", "AVIF", "HEIF", "JXL"})  # of them, those that have a quality
+_HOLD_ALPHA = {"PNG", "WEBP", "AVIF", "HEIF", "JXL", "TIFF", "NPY"}
+_ALL = frozenset({"icc_profile", "exif", "xmp"})
+_HELD = {
+    "PNG": _ALL, "JPEG": _ALL, "WEBP": _ALL, "AVIF": _ALL, "HEIF": _ALL, "TIFF": _ALL,
+    "JXL": _ALL - {"icc_profile"},  # which its plug-in does not write
+}  # fmt: skip
+# A picture in it is turned as its codestream says, which its plug-in leaves upright.
+_IGNORE_ORIENTATION = {"JXL"}
+_FINE = 90  # quality from which on colours are as sharp as brightness
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by channels
 _XMP_TAG = 700
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -77,22 +82,25 @@ def write_picture(
     picture: Source,
     progress: Progress | None = None,
     strip: Collection[str] = (),
+    quality: int | None = None,
 ) -> None:
     """Decode a picture into an image file, row of tiles by row of tiles, without what `strip`
     names of "icc", "exif" and "xmp". Where the file holds no EXIF, pixels are turned as it says,
     which needs all of them in memory; where it holds no alpha, one that is opaque everywhere is
-    left out. Errors are those of `open_writer` and of the picture's `rows`."""
+    left out. `quality` and errors are those of `open_writer`, and of the picture's `rows`."""
     kept = {n: getattr(picture, n) for n in ("icc", "exif", "xmp") if n not in strip}
     format = FORMATS.get(extension.lower())
-    holds_exif = format in _HOLD_METADATA and "exif" in kept
-    turn = UPRIGHT if holds_exif else exif_bytes.orientation(picture.exif)
+    turns = format not in _IGNORE_ORIENTATION and "exif" in _HELD.get(format or "", ())
+    turn = UPRIGHT if turns and "exif" in kept else exif_bytes.orientation(picture.exif)
     channels = picture.channels
     if channels in (2, 4) and format not in _HOLD_ALPHA and picture.is_opaque:
         channels -= 1
     if turn != UPRIGHT and kept.get("xmp"):
         kept["xmp"] = xmp_packets.upright(kept["xmp"])
+    if turn != UPRIGHT and kept.get("exif"):
+        kept["exif"] = exif_bytes.without_orientation(kept["exif"])
     size = turned_size(picture.width, picture.height, turn)
-    writer = open_writer(stream, extension, *size, channels, **kept)
+    writer = open_writer(stream, extension, *size, channels, quality=quality, **kept)
     if turn != UPRIGHT:
         writer = _Turned(writer, (picture.height, picture.width, channels), turn)
     for rows in picture.rows(progress):
@@ -107,21 +115,24 @@ def open_writer(
     height: int,
     channels: int,
     *,
+    quality: int | None = None,
     icc: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
 ) -> Writer:
     """Begin an image file on a seekable binary stream; `extension`, without a dot, is a key of
-    `FORMATS`; `channels` is 1 (gray), 2 (with alpha), 3 (RGB) or 4. JPEG is written at its
-    quality 95, everything else without loss.
+    `FORMATS`; `channels` is 1 (gray), 2 (with alpha), 3 (RGB) or 4. `quality`, 1 to 100, is that of
+    a format among `LOSSY`, and nothing to the others; without it JPEG, AVIF and HEIC are written at
+    their quality 95, everything else without loss.
 
     Metadata that the format cannot hold is dropped with a warning. Raises `UnsupportedImage`,
-    here or when the file is closed, for an unknown extension, for transparency that the format
-    cannot hold, and for pictures or metadata too large for it.
+    here or when the file is closed, for an unknown extension, a format that is not installed,
+    transparency that the format cannot hold, and for pictures or metadata too large for it.
     """
     format = FORMATS.get(extension.lower())
     if format is None:
         raise UnsupportedImage(f"no format {extension!r}; known are {', '.join(FORMATS)}")
+    need_writer(format)
     if channels in (2, 4) and format not in _HOLD_ALPHA:
         raise UnsupportedImage(
             f"{format} cannot hold the picture's transparency: write PNG, WebP or TIFF"
@@ -131,8 +142,10 @@ def open_writer(
             "a .pgm file holds gray only, and the picture is of colour: write .ppm"
         )
     info = pillow_info(icc, exif, xmp)
-    if info and format not in _HOLD_METADATA:
-        warnings.warn(f"{format} cannot hold {', '.join(info)}: dropped", stacklevel=2)
+    if lost := info.keys() - _HELD.get(format, frozenset()):
+        names = ", ".join(name for name in info if name in lost)
+        warnings.warn(f"{format} cannot hold {names}: dropped", stacklevel=2)
+        info = {name: data for name, data in info.items() if name not in lost}
     if format == "PNG":
         return _Png(stream, (width, height, channels), icc, exif, xmp)
     if format == "PPM":
@@ -143,7 +156,25 @@ def open_writer(
         description = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(stream, description)
         return _Raw(stream)
-    return _Pillow(stream, format, (width, height), _MODES[channels], info)
+    options = _options(format, quality) | info
+    return _Pillow(stream, format, (width, height), _MODES[channels], options)
+
+
+def _options(format: str, quality: int | None) -> dict[str, Any]:
+    """Pillow's for a quality; without one, a decoded picture should not lose again what the codec
+    has kept."""
+    if quality is None and format in ("WEBP", "JXL"):
+        return {"lossless": True} | ({"exact": True} if format == "WEBP" else {})
+    quality = 95 if quality is None else quality
+    chroma = "4:4:4" if quality >= _FINE else "4:2:0"
+    options: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": quality, "subsampling": chroma},
+        "AVIF": {"quality": quality, "subsampling": chroma},
+        "HEIF": {"quality": quality, "chroma": int(chroma.replace(":", ""))},
+        "WEBP": {"quality": quality, "exact": True},
+        "JXL": {"quality": quality},
+    }
+    return options.get(format, {})
 
 
 class _Turned:
@@ -236,9 +267,9 @@ class _Pillow:
         format: str,
         size: tuple[int, int],
         mode: str,
-        info: dict[str, bytes],
+        options: dict[str, Any],
     ) -> None:
-        self.stream, self.format, self.info = stream, format, info
+        self.stream, self.format, self.options = stream, format, options
         self.image = Image.new(mode, size)
         self.top = 0
 
@@ -250,32 +281,32 @@ class _Pillow:
     def close(self) -> None:
         place = self.stream.tell()
         try:
-            self._save(self.info)
+            self._save(self.options)
         except _BrokenExif:
             warnings.warn("the EXIF is damaged, and TIFF cannot hold it: dropped", stacklevel=3)
             self.stream.seek(place)
             self.stream.truncate()
-            self._save({name: data for name, data in self.info.items() if name != "exif"})
+            self._save({name: v for name, v in self.options.items() if name != "exif"})
 
-    def _save(self, info: dict[str, bytes]) -> None:
-        options: dict[str, Any] = _OPTIONS.get(self.format, {}) | info
-        density = exif_bytes.resolution(info.get("exif", b"").removeprefix(EXIF_PREFIX))
+    def _save(self, options: dict[str, Any]) -> None:
+        options = dict(options)
+        density = exif_bytes.resolution(options.get("exif", b"").removeprefix(EXIF_PREFIX))
         if density is not None and density.unit > 1 and self.format in ("JPEG", "BMP"):
             scale = 2.54 if density.unit == 3 else 1
             options["dpi"] = round(density.x * scale), round(density.y * scale)
-        if self.format == "JPEG" and len(info.get("xmp", b"")) > _MOST_XMP:
-            options |= _long_xmp(info["xmp"])
+        if self.format == "JPEG" and len(options.get("xmp", b"")) > _MOST_XMP:
+            options |= _long_xmp(options["xmp"])
         try:
             if self.format == "TIFF":
                 # Pillow wants EXIF as tags there, without the prefix that its other writers want.
-                options["exif"] = _as_tags(info)
+                options["exif"] = _as_tags(options)
             self.image.save(self.stream, self.format, **options)
         except (MemoryError, _BrokenExif):
             raise
         except Exception as error:  # Pillow's writers raise almost anything on damaged metadata
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            if self.format == "TIFF" and "exif" in info:
+            if self.format == "TIFF" and "exif" in options:
                 raise _BrokenExif from None
             way_out = ": leave it out (--strip), or write PNG" if "too long" in str(error) else ""
             raise UnsupportedImage(
@@ -287,7 +318,7 @@ class _BrokenExif(Exception):
     """Pillow cannot write it among the tags of a TIFF file."""
 
 
-def _as_tags(info: dict[str, bytes]) -> Image.Exif:
+def _as_tags(info: dict[str, Any]) -> Image.Exif:
     tags = Image.Exif()
     if "exif" in info:
         if not exif_bytes.is_readable(info["exif"].removeprefix(EXIF_PREFIX)):

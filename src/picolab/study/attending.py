@@ -48,8 +48,13 @@ def attend(
     Cheats pass the screening and then press anything, quickly. The chooser works between raters.
     Raises `ValueError` as `schema.connect` and `agreement.scores` do.
     """
-    engine = schema.connect(address)
-    quality = perceived(engine, metric, spread)
+    with schema.opened(address) as engine:
+        return _attend(engine, count, perceived(engine, metric, spread), cheats, seed)
+
+
+def _attend(
+    engine: Engine, count: int, quality: dict[int, float], cheats: float, seed: int
+) -> Attended:
     rng = np.random.default_rng(seed)
     crowd = draw_raters(rng, count, Crowd())
     service = Service(engine)

@@ -16,6 +16,11 @@ grow sharper, and the mode would run far from the mean along that line.
 
 Variances are found by expectation-maximisation, the rest by Fisher scoring; the covariance is the
 inverse of the expected information. `sampling` has the same model with nothing approximated.
+
+Where it ends: of few votes the posterior has a long tail towards raters who lapse often and
+qualities far apart, which no normal distribution has. In a study of 6 conditions, 4 pictures and
+400 votes the spread of a rating is 41 Elo here; in full it is 41 by its quartiles and 54 as a
+standard deviation. With 12 conditions, 8 pictures and 1200 votes both are 31.
 """
 
 from __future__ import annotations
@@ -40,8 +45,8 @@ MEAN_ELO = 1500.0
 
 STEPS, CLOSE = 60, 0.01
 PINNED = 1e9
-LAPSE_GRID = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-PICTURE_GRID = np.exp([-0.7, -0.35, 0.0, 0.35, 0.7])
+FARTHEST, NEGLIGIBLE = 8, 4.0  # steps on one side; logarithm of evidence
+WIDE = 2.5  # steps of picture effects, which change little, beside what qualities known would leave
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 TOGETHER = 1e3  # precision of the sum of alpha
@@ -137,21 +142,21 @@ def fit(votes: Votes, start: Belief | None = None) -> Belief:
 def integrate(votes: Votes) -> Belief:
     """The same, less sure: averaged over lapses and picture effects, which `fit` takes as found.
 
-    The mean and covariance are those of the mixture of all, weighted by their evidence.
+    The mean and covariance are those of the mixture of all, weighted by their evidence. The grid is
+    centred on the mode and goes as far as evidence does: few votes leave open whether raters lapse
+    often and qualities lie far apart, or rarely and nearer together.
     """
-    first = fit(votes)
     problem = _Problem(votes)
-    parts, weights = [], []
-    for odds in LAPSE_MEAN + LAPSE_SPREAD * LAPSE_GRID:
-        for factor in PICTURE_GRID:
-            state, spread = problem.begin(first)
-            state[-1] = odds
-            fixed = replace(spread, picture=first.spread.picture * factor)
-            solved = _solve(problem, state, fixed, pinned=True)
-            parts.append(problem.belief(solved))
-            weights.append(problem.evidence(solved))
-    share = np.exp(np.array(weights) - max(weights))
-    return _mixture(first, parts, share / share.sum())
+    mode = _solve(problem, *problem.begin(None))
+    first = problem.belief(mode)
+    by_lapse = float(np.sqrt(mode.inverse[-1, -1]))
+    by_picture = WIDE * float(np.sqrt(1 / (len(first.quality) / 2 + VARIANCE_SHAPE)))
+    nodes = []
+    for solution in _line(problem, _beside(problem, mode, 0.0, 0.0), 0.0, by_picture):
+        nodes += _line(problem, solution, by_lapse, 0.0)
+    evidence = np.array([node.evidence for node in nodes])
+    share = np.exp(evidence - evidence.max())
+    return _mixture(first, [problem.belief(node) for node in nodes], share / share.sum())
 
 
 @dataclass(frozen=True)
@@ -159,8 +164,29 @@ class _Solution:
     state: Floats
     spread: Spread
     inverse: Floats
-    determinant: float
-    """Logarithm of that of the information."""
+    evidence: float
+    """Logarithm of the probability of the votes, up to a constant."""
+
+
+def _line(problem: _Problem, centre: _Solution, lapse: float, picture: float) -> list[_Solution]:
+    """`centre` and its neighbours on both sides, as far as they count."""
+    found = [centre]
+    for sign in (-1, 1):
+        last = centre
+        for _ in range(FARTHEST):
+            last = _beside(problem, last, sign * lapse, sign * picture)
+            found.append(last)
+            if last.evidence < max(node.evidence for node in found) - NEGLIGIBLE:
+                break
+    return found
+
+
+def _beside(problem: _Problem, near: _Solution, lapse: float, picture: float) -> _Solution:
+    """With the logit of lapses and the logarithm of the variance of pictures held that much off."""
+    state = near.state.copy()
+    state[-1] += lapse
+    spread = replace(near.spread, picture=near.spread.picture * np.exp(picture))
+    return _solve(problem, state, spread, pinned=True)
 
 
 def _solve(problem: _Problem, state: Floats, spread: Spread, pinned: bool = False) -> _Solution:
@@ -186,7 +212,8 @@ def _solve(problem: _Problem, state: Floats, spread: Spread, pinned: bool = Fals
         moved = max(moved, abs(np.log(spread.reliability / before.reliability)))
         if max(moved, np.abs(step).max()) < CLOSE:
             break
-    return _Solution(state, spread, inverse, determinant)
+    evidence = problem.evidence(state, spread) - determinant / 2
+    return _Solution(state, spread, inverse, evidence)
 
 
 def _mixture(first: Belief, parts: list[Belief], share: Floats) -> Belief:
@@ -311,9 +338,9 @@ class _Problem:
         width = width - 2 * inverse[omega:-2, -2]
         return Spread(*(_posterior_mode(part) for part in (picture, reliability, width)))
 
-    def evidence(self, solution: _Solution) -> float:
-        """Logarithm of the probability of the votes, up to a constant, by Laplace."""
-        v, state, spread = self.votes, solution.state, solution.spread
+    def evidence(self, state: Floats, spread: Spread) -> float:
+        """Logarithm of the joint density, of variances by their logarithm, up to a constant."""
+        v = self.votes
         x = np.exp(state[self.alpha + v.rater]) * (state[v.left] - state[v.right])
         width = np.exp(state[self.omega + v.rater])
         chance = probabilities(x, width, float(expit(state[-1])))
@@ -331,7 +358,7 @@ class _Problem:
         total -= ((state[k:alpha] / THETA_SPREAD) ** 2).sum() / 2
         total -= ((state[-2] - NU_MEAN) / NU_SPREAD) ** 2 / 2
         total -= ((state[-1] - LAPSE_MEAN) / LAPSE_SPREAD) ** 2 / 2
-        return float(total - solution.determinant / 2)
+        return float(total)
 
     def belief(self, solution: _Solution) -> Belief:
         state, spread, inverse = solution.state, solution.spread, solution.inverse

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 from picolab.arguments import names, rates
 
@@ -68,6 +69,7 @@ def _add_plan(parts: argparse._SubParsersAction) -> None:
     rules.add_argument("--completion-code", help="the same for all (default: one for each rater)")
     rules.add_argument("--completion-link", help="back to the platform; {code} is filled in")
     rules.add_argument("--seed", type=int, help="of random crops, plates and noise")
+    _add_exclusion(plan.add_argument_group("who is left out of the ratings, fixed too"))
     plan.set_defaults(run=_plan)
 
 
@@ -127,7 +129,22 @@ def _add_rate(parts: argparse._SubParsersAction) -> None:
         help="comma-separated, of picolab evaluate: how far each agrees with the raters; a study's "
         "database only",
     )
+    _add_exclusion(rate.add_argument_group("who is left out; a .csv file only: plans have it"))
     rate.set_defaults(run=_rate)
+
+
+def _add_exclusion(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--least-wrong", type=int, help="who got at least so many traps wrong (2) ..."
+    )
+    group.add_argument(
+        "--wrong-share", type=float, help="... and more than this share of those seen (0.25)"
+    )
+    group.add_argument(
+        "--least-median-ms",
+        type=float,
+        help="who answered faster than in so many milliseconds, in the median (600)",
+    )
 
 
 def _add_simulate(parts: argparse._SubParsersAction) -> None:
@@ -168,28 +185,36 @@ def _add_simulate(parts: argparse._SubParsersAction) -> None:
     tables.set_defaults(run=_simulate_tables)
 
 
+def _given(args: argparse.Namespace, record: type) -> dict[str, Any]:
+    """Options that were given, by the fields of a record that they are named after."""
+    from dataclasses import fields
+
+    given = {f.name: getattr(args, f.name, None) for f in fields(record)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _plan(args: argparse.Namespace) -> int:
     from picolab.evaluation.results import Run
 
     _need("sqlalchemy")
-    from dataclasses import fields
-
     from picolab.study import planning, schema
-    from picolab.study.settings import Settings
+    from picolab.study.settings import ExclusionRule, Settings
 
-    given = {f.name: getattr(args, f.name, None) for f in fields(Settings)}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    exclusion = ExclusionRule(**_given(args, ExclusionRule))
+    settings = Settings(**_given(args, Settings), exclusion=exclusion)
     if args.comparisons:
         settings = settings.for_comparisons(args.comparisons)
     run = Run(args.gallery)
-    engine = schema.connect(args.database, new=True)
-    try:
-        made = planning.plan(run, engine, settings, args.codecs, dict(args.rates), args.pictures)
-    except BaseException:
-        engine.dispose()
-        if "://" not in args.database:
-            Path(args.database).unlink(missing_ok=True)
-        raise
+    with schema.opened(args.database, new=True) as engine:
+        try:
+            made = planning.plan(
+                run, engine, settings, args.codecs, dict(args.rates), args.pictures
+            )
+        except BaseException:
+            engine.dispose()
+            if "://" not in args.database:
+                Path(args.database).unlink(missing_ok=True)
+            raise
     print(
         f"{args.database}: {made.pictures} pictures, {made.conditions} codecs at their rates, "
         f"{made.pairs} pairs, {made.megabytes:.1f} MB; {settings.raters} raters of "
@@ -227,13 +252,16 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _rate(args: argparse.Namespace) -> int:
     from picolab.study.report import Sampling, rate
+    from picolab.study.settings import ExclusionRule
 
     if not args.votes.endswith(".csv"):
         _need("sqlalchemy")
     if args.method == "nuts":
         _need("numpyro")
     sampling = Sampling(args.method, args.draws, args.warmup, args.chains, args.seed)
-    made = rate(args.votes, args.output, sampling, args.metrics)
+    given = _given(args, ExclusionRule)
+    rule = ExclusionRule(**given) if given else None
+    made = rate(args.votes, args.output, sampling, args.metrics, rule)
     print(made.markdown)
     for warning in made.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -67,22 +67,32 @@ class _Found:
     agreements: list[Agreement]
 
 
-def rate(source: str, folder: Path, sampling: Sampling, metrics: Sequence[str] = ()) -> Report:
+def rate(
+    source: str,
+    folder: Path,
+    sampling: Sampling,
+    metrics: Sequence[str] = (),
+    rule: ExclusionRule | None = None,
+) -> Report:
     """Rate the votes of a study's database or a `.csv` file and write everything into `folder`.
 
-    Raises `ValueError` for votes that cannot be read, metrics without a database, no votes left.
+    `rule` says who is left out of a file's votes; a database has a rule of its own. Raises
+    `ValueError` for votes that cannot be read, metrics without a database, a rule beside one, no
+    votes left.
     """
     if source.endswith(".csv"):
         if metrics:
             raise ValueError("metrics need the pictures: rate the study's database, not a file")
-        ballots, rule, known = files.read(Path(source)), ExclusionRule(), {}
+        ballots, rule, known = files.read(Path(source)), rule or ExclusionRule(), {}
         rows: list[dict[str, object]] = []
     else:
         from picolab.study import export, schema
 
-        engine = schema.connect(source)
-        ballots, rule = export.ballots(engine), export.settings(engine).exclusion
-        known, rows = scores(engine, metrics), list(export.rows(engine))
+        if rule is not None:
+            raise ValueError("the study's plan fixed who is left out; it is not decided afterwards")
+        with schema.opened(source) as engine:
+            ballots, rule = export.ballots(engine), export.settings(engine).exclusion
+            known, rows = scores(engine, metrics), list(export.rows(engine))
     votes = ballots.counted(rule)
     if not len(votes):
         raise ValueError("there are no votes to rate, or none of a rater who counts")
@@ -209,7 +219,7 @@ def _markdown(found: _Found, warnings: list[str]) -> str:
 def _excluded(found: _Found) -> str:
     with_votes = {facts.name for facts in found.ballots.facts if facts.votes or facts.traps}
     out = [name for name in found.excluded if name in with_votes]
-    return f"{len(out)} more left out by the rule of the plan." if out else "nobody left out."
+    return f"{len(out)} more left out by the rule." if out else "nobody left out."
 
 
 def _elo_table(found: Sequence[Rating]) -> str:

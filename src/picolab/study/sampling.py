@@ -29,6 +29,8 @@ from picolab.study.votes import Floats, Stimuli, Votes
 
 MOST_RHAT = 1.01
 LEAST_EFFECTIVE = 400
+MOST_DENSE = 400
+"""Up to so many parameters their covariances are learned in warm-up, beyond only variances."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,12 @@ def sample(
     # where looking for a start in the model would compile hundreds of small operations one by one.
     potential = jax.jit(partial(potential_energy, _model, (votes,), {}))
     sampler = MCMC(
-        NUTS(potential_fn=potential, target_accept_prob=0.9),
+        NUTS(
+            potential_fn=potential,
+            target_accept_prob=0.9,
+            # Lapses and the distances of all qualities go together, a ridge across most parameters.
+            dense_mass=_dimension(votes) <= MOST_DENSE,
+        ),
         num_warmup=warmup,
         num_samples=draws,
         num_chains=chains,
@@ -131,6 +138,11 @@ def _collect(votes: Votes, by_chain: dict[str, Floats], diverged: int) -> Sample
         effective=effective,
         divergences=diverged,
     )
+
+
+def _dimension(votes: Votes) -> int:
+    stimuli = votes.stimuli
+    return len(stimuli.picture) + len(stimuli.conditions) + 2 * len(votes.raters) + 4
 
 
 def _start(votes: Votes) -> dict[str, Floats | float]:

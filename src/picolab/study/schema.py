@@ -6,10 +6,13 @@ token and, for a crowd platform, a keyed hash of the platform's number: no name,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Engine,
     Float,
@@ -99,8 +102,8 @@ session = Table(
     Column("crowd", String(64), unique=True),  # keyed hash
     Column("stage", String(12), nullable=False),  # service.Stage
     Column("seed", Integer, nullable=False),
-    Column("began", Integer, nullable=False),  # ms since 1970
-    Column("ended", Integer),
+    Column("began", BigInteger, nullable=False),  # ms since 1970
+    Column("ended", BigInteger),
     Column("display", JSON),
     Column("answered", Integer, nullable=False, default=0),  # trials, without screening
 )
@@ -120,9 +123,9 @@ task = Table(
     Column("reference_image", ForeignKey("image.id")),
     Column("expected", String(8)),
     Column("how", String(8), nullable=False),
-    Column("issued", Integer, nullable=False),
+    Column("issued", BigInteger, nullable=False),
     Column("answer", String(8)),
-    Column("answered", Integer),
+    Column("answered", BigInteger),
     Column("response_ms", Integer),
     Column("looks", Integer),
     UniqueConstraint("session", "place"),
@@ -142,7 +145,7 @@ snapshot = Table(
     "snapshot",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("taken", Integer, nullable=False),
+    Column("taken", BigInteger, nullable=False),
     Column("ratings", JSON, nullable=False),
 )
 
@@ -161,6 +164,7 @@ def connect(address: str | Path, new: bool = False) -> Engine:
         if not new and not path.exists():
             raise FileNotFoundError(f"{path}: no such study; picolab study plan makes one")
         text = f"sqlite:///{path}"
+    engine: Engine | None = None
     try:
         engine = create_engine(make_url(text), pool_pre_ping=not text.startswith("sqlite"))
         if engine.dialect.name == "sqlite":
@@ -171,9 +175,23 @@ def connect(address: str | Path, new: bool = False) -> Engine:
             metadata.create_all(engine)
         elif "study" not in inspect(engine).get_table_names():
             raise ValueError(f"{address} is no study: it has no such table")
-    except (SQLAlchemyError, ArgumentError, ModuleNotFoundError) as error:
-        raise ValueError(f"the database cannot be used: {error}") from error
+    except BaseException as error:
+        if engine is not None:
+            engine.dispose()
+        if isinstance(error, SQLAlchemyError | ArgumentError | ModuleNotFoundError):
+            raise ValueError(f"the database cannot be used: {error}") from error
+        raise
     return engine
+
+
+@contextmanager
+def opened(address: str | Path, new: bool = False) -> Iterator[Engine]:
+    """`connect`, and every connection closed at the end."""
+    engine = connect(address, new)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _pragmas(connection, _record) -> None:

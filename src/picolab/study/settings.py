@@ -12,6 +12,11 @@ CROP_RULES = ("detail", "centre", "random")
 LARGEST_CROP = 1024
 
 
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
 @dataclass(frozen=True)
 class ExclusionRule:
     """Who is left out of the ratings, decided in the plan and never after.
@@ -23,6 +28,12 @@ class ExclusionRule:
     least_wrong: int = 2
     wrong_share: float = 0.25
     least_median_ms: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a rule that leaves out everybody or makes no sense."""
+        _check(self.least_wrong >= 1, "who got no trap wrong is not left out: at least 1")
+        _check(0 <= self.wrong_share <= 1, "the share of wrong traps lies between 0 and 1")
+        _check(self.least_median_ms >= 0, "the least median time is not negative")
 
 
 @dataclass(frozen=True)
@@ -87,8 +98,3 @@ class Settings:
             raise ValueError(f"the study has settings unknown here: {', '.join(sorted(unknown))}")
         values["exclusion"] = ExclusionRule(**values.get("exclusion", {}))
         return cls(**values)
-
-
-def _check(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 import picocodec
 from picocodec import cli
+from picocodec.cli import batch
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (20, 30, 4), np.uint8)
 ICC, XMP = b"a profile", b"<x:xmpmeta/>"
@@ -68,8 +69,38 @@ def test_there_and_back(folder, capsys):
     out, err = capsys.readouterr()
     size = os.path.getsize("photo.pico")
     assert out == ""
-    assert f"photo.jpg -> photo.pico  {size} bytes  {8 * size / 600:.2f} bpp" in err
+    jpeg = os.path.getsize("photo.jpg")
+    assert (
+        f"photo.jpg -> photo.pico  {jpeg / 1000:.2f} kB -> {size} bytes ({100 * size / jpeg:.0f}"
+        in err
+    )
+    assert f"%)  quality 50  {8 * size / 600:.2f} bpp  100 % learned" in err
     assert "photo.pico -> photo.png  30x20" in err
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "text"),
+    [
+        (2_310_000, 94_200, "2.31 MB -> 94.2 kB (4.1 %)"),
+        (12_300_000, 999_400, "12.3 MB -> 999 kB (8.1 %)"),
+        (12_300_000, 999_600, "12.3 MB -> 1.00 MB (8.1 %)"),
+        (999, 40, "999 bytes -> 40 bytes (4.0 %)"),
+        (500_000_000, 400_000, "500 MB -> 400 kB (0.08 %)"),
+        (1000, 1200, "1.00 kB -> 1.20 kB"),
+        (0, 99_960, "100 kB"),
+    ],
+)
+def test_sizes_never_round_to_nothing(read, written, text):
+    assert batch.sizes(read, written) == text
+
+
+def test_lossless(folder, capsys):
+    assert cli.picoenc(["photo.jpg", "--lossless"]) == 0
+    err = capsys.readouterr().err
+    assert "  lossless  " in err and "0 % learned" in err
+    with Image.open("photo.jpg") as im:
+        np.testing.assert_array_equal(picocodec.decode("photo.pico"), np.asarray(im))
+    assert "not allowed" in usage_error(capsys, cli.picoenc, "a.jpg", "--lossless", "-q", "5")
 
 
 def test_output_is_the_second_name_or_an_option(folder):
@@ -263,7 +294,7 @@ def test_standard_streams(folder):
     encoded = command("picoenc", "-", stdin=photo)
     assert encoded.returncode == 0
     assert encoded.stdout == picocodec.encode(Image.open("photo.jpg"))
-    assert encoded.stderr.startswith(b"- -> -  ")
+    assert encoded.stderr.startswith(b"- -> -  %.2f kB -> " % (len(photo) / 1000))
     decoded = command("picodec", "-", "-", "--format", "ppm", "--quiet", stdin=encoded.stdout)
     assert (decoded.returncode, decoded.stdout[:12]) == (0, b"P6\n20 30\n255")
     # A profile is dropped, quietly here.
@@ -437,7 +468,7 @@ def test_folders(folder, capfd, jobs):
     assert names(folder / "out/deep") == ["c.pico"]
     err = capfd.readouterr().err
     assert "picoenc: in/deep/broken.png: " in err and "notes" not in err
-    assert "picoenc: 4 files: 3 done, 1 failed; 0.0 MB -> 0.0 MB in" in err
+    assert "picoenc: 4 files: 3 done, 1 failed; " in err and " kB (" in err
     (folder / "out/a.pico").unlink()
     before = os.stat("out/b.pico").st_mtime_ns
     (folder / "in/deep/broken.png").unlink()

@@ -8,6 +8,7 @@ from studies import simulated
 
 from picolab.study.belief import MEAN_ELO, derivatives, fit, integrate, probabilities
 from picolab.study.experiments import CROWDS, PER_RATER, coverage
+from picolab.study.simulation import Crowd, draw_raters, draw_truth, random_pairs, vote
 from picolab.study.votes import Votes, join
 
 
@@ -40,6 +41,23 @@ def test_qualities_come_back() -> None:
     assert np.sqrt((error**2).mean()) < 50
     assert np.corrcoef(elo, truth.elo())[0, 1] > 0.99
     assert np.all(np.diag(covariance) > 0)
+
+
+def test_few_votes_leave_lapses_open() -> None:
+    """Raters may lapse often and qualities lie far apart, or rarely and nearer together."""
+    rng = np.random.default_rng(0)
+    truth = draw_truth(rng, codecs=2, rates=3, pictures=4)
+    raters = draw_raters(rng, 10, Crowd())
+    spreads = []
+    for count in (400, 8000):
+        left, right = random_pairs(truth.stimuli, count, rng)
+        rater = np.repeat(np.arange(10), count // 10)
+        votes = vote(truth, raters, rater, left, right, rng)
+        found, sure = integrate(votes).contrasts()[1], fit(votes).contrasts()[1]
+        spreads.append(np.sqrt(np.diag(found) / np.diag(sure)).mean())
+    few, many = spreads
+    assert few > 1.3  # sampled in full: 1.4 by its quartiles, 1.8 with its tail
+    assert 0.97 < many < 1.1
 
 
 def test_intervals_cover() -> None:
