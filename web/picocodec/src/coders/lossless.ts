@@ -46,12 +46,18 @@ export function streamOfWebp(
   width: number,
   height: number,
 ): Uint8Array<ArrayBuffer> | null {
-  if (file.length < HEAD) return null;
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const text = (start: number): string => String.fromCharCode(...file.subarray(start, start + 4));
-  if (text(0) !== "RIFF" || text(8) !== "WEBP" || text(12) !== "VP8L") return null;
-  const sides = view.getUint32(CHUNK + 1, true) & SIDES;
-  const isSigned = file[CHUNK] === SIGNATURE;
-  if (!isSigned || sides !== ((width - 1) | ((height - 1) << 14))) return null;
-  return file.slice(HEAD, CHUNK + view.getUint32(16, true));
+  if (text(0) !== "RIFF" || text(8) !== "WEBP") return null;
+  // Browsers put a profile before the stream.
+  for (let at = 12; at + HEAD - 12 <= file.length; ) {
+    const length = view.getUint32(at + 4, true);
+    if (text(at) === "VP8L" && file[at + 8] === SIGNATURE) {
+      const sides = view.getUint32(at + 9, true) & SIDES;
+      const isThisSize = sides === ((width - 1) | ((height - 1) << 14));
+      return isThisSize ? file.slice(at + 13, at + 8 + length) : null;
+    }
+    at += 8 + paddedTo(length);
+  }
+  return null;
 }

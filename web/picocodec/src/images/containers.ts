@@ -1,6 +1,6 @@
 /** Picture files apart from their pixels: metadata out of them, and files without it. */
 import { type Metadata, NO_METADATA } from "./metadata.js";
-import { chunkBytes, chunksOf } from "./png.js";
+import { type AlphaPixels, chunkBytes, chunksOf, readAlphaPng } from "./png.js";
 import { inflate } from "./zlib.js";
 
 const MOST = 2 ** 26; // bytes of an item of metadata
@@ -14,6 +14,10 @@ export interface Opened {
    * `metadata.icc` is there, without what would convert its colours.
    */
   readonly file: Bytes;
+  /** Pixels that browsers would round, since they weigh colours by alpha; null if there are none. */
+  readonly pixels: AlphaPixels | null;
+  /** The same file without its alpha, if it has one: its colours, even where nobody sees them. */
+  readonly opaque: Bytes | null;
 }
 
 /** A JPEG, PNG or WebP file taken apart; null for anything else. */
@@ -55,7 +59,7 @@ function openJpeg(file: Bytes): Opened | null {
   }
   const icc = usable(profile.length ? joined(profile) : null);
   const parts = [...kept, ...(icc ? [] : colours), file.subarray(at)];
-  return { metadata: { icc, exif, xmp }, file: joined(parts) };
+  return { metadata: { icc, exif, xmp }, file: joined(parts), pixels: null, opaque: null };
 }
 
 const PNG_COLOURS = new Set(["iCCP", "gAMA", "cHRM", "sRGB", "cICP"]);
@@ -76,9 +80,12 @@ async function openPng(file: Bytes): Promise<Opened | null> {
   const kept = chunks.filter(
     ({ type }) => type !== "eXIf" && type !== "iTXt" && !(icc && PNG_COLOURS.has(type)),
   );
+  const isConverted = !icc && !dataOf("sRGB") && kept.some(({ type }) => PNG_COLOURS.has(type));
   return {
-    metadata: { icc, exif: exif ? exif.slice() as Bytes : null, xmp: xmpOfPng(dataOf("iTXt")) },
+    metadata: { icc, exif: exif ? (exif.slice() as Bytes) : null, xmp: xmpOfPng(dataOf("iTXt")) },
     file: joined([file.slice(0, 8), ...kept.map(chunkBytes)]),
+    pixels: isConverted ? null : await readAlphaPng(chunks),
+    opaque: null,
   };
 }
 
@@ -90,6 +97,8 @@ function xmpOfPng(text: Uint8Array | undefined): Bytes | null {
 
 const WEBP_FLAGS = 8; // where the flags of a VP8X chunk lie in it, its head included
 const WEBP_METADATA = 0x20 | 0x08 | 0x04; // ICC, EXIF, XMP
+const WEBP_ALPHA = 0x10; // in the same flags, and in the last byte of the head of a VP8L stream
+const VP8L_FLAGS = 8 + 4;
 
 function openWebp(file: Bytes): Opened | null {
   if (ascii(file.subarray(0, 4)) !== "RIFF" || ascii(file.subarray(8, 12)) !== "WEBP") return null;
@@ -105,15 +114,39 @@ function openWebp(file: Bytes): Opened | null {
   }
   const profile = found.get("ICCP") ?? null;
   const icc = usable(profile);
-  if (profile && !icc) return { metadata: NO_METADATA, file };
+  if (profile && !icc) return { metadata: NO_METADATA, file, pixels: null, opaque: null };
   for (const chunk of chunks) {
     if (ascii(chunk.subarray(0, 4)) === "VP8X") chunk[WEBP_FLAGS]! &= ~WEBP_METADATA;
   }
-  const whole = joined([file.slice(0, 12), ...chunks]);
-  new DataView(whole.buffer).setUint32(4, whole.length - 8, true);
   const exif = found.get("EXIF") ?? null;
   const tiff = exif && startsWith(exif, EXIF_START) ? exif.slice(EXIF_START.length) : exif;
-  return { metadata: { icc, exif: tiff, xmp: found.get("XMP ") ?? null }, file: whole };
+  return {
+    metadata: { icc, exif: tiff, xmp: found.get("XMP ") ?? null },
+    file: webpOf(chunks),
+    pixels: null,
+    opaque: opaqueWebp(chunks),
+  };
+}
+
+function webpOf(chunks: readonly Bytes[]): Bytes {
+  const whole = joined([new TextEncoder().encode("RIFF    WEBP"), ...chunks]);
+  new DataView(whole.buffer).setUint32(4, whole.length - 8, true);
+  return whole;
+}
+
+/** The same picture with all alpha ignored; null if it has none. */
+function opaqueWebp(chunks: readonly Bytes[]): Bytes | null {
+  let hasAlpha = false;
+  const opaque: Bytes[] = [];
+  for (const chunk of chunks) {
+    const type = ascii(chunk.subarray(0, 4));
+    const copy = chunk.slice();
+    const flags = type === "VP8X" ? WEBP_FLAGS : type === "VP8L" ? VP8L_FLAGS : null;
+    if (type === "ALPH" || (flags !== null && copy[flags]! & WEBP_ALPHA)) hasAlpha = true;
+    if (flags !== null) copy[flags]! &= ~WEBP_ALPHA;
+    if (type !== "ALPH") opaque.push(copy);
+  }
+  return hasAlpha ? webpOf(opaque) : null;
 }
 
 function startsWith(bytes: Uint8Array, text: string): boolean {

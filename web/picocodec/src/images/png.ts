@@ -5,6 +5,7 @@ import { deflate, inflate } from "./zlib.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const GRAY = 0;
+const GRAY_ALPHA = 4;
 const COLOURS = { gray: GRAY, rgb: 2, rgba: 6 } as const;
 const CHANNELS = { gray: 1, rgb: 3, rgba: 4 } as const;
 
@@ -34,7 +35,7 @@ export async function readGrayPng(
   if (rows?.length !== size) {
     throw new CorruptChunk("the alpha chunk cannot be read: its pixels are damaged");
   }
-  return unfiltered(rows, width, height);
+  return unfiltered(rows, width, 1);
 }
 
 /** A PNG file of samples, `[height, width, channels]`, with chunks before its pixels. */
@@ -46,7 +47,12 @@ export async function writePng(
   extra: readonly PngChunk[] = [],
 ): Promise<Uint8Array<ArrayBuffer>> {
   const header = [...u32(width), ...u32(height), 8, COLOURS[kind], 0, 0, 0];
-  const pixels = await deflate(filtered(samples, CHANNELS[kind] * width, CHANNELS[kind]));
+  const stride = CHANNELS[kind] * width;
+  const tried = [
+    await deflate(filtered(samples, stride, CHANNELS[kind], [0])), // for what repeats
+    await deflate(filtered(samples, stride, CHANNELS[kind], [0, 1, 2, 4])), // for slopes
+  ];
+  const pixels = tried[0]!.length < tried[1]!.length ? tried[0]! : tried[1]!;
   const chunks = [
     { type: "IHDR", data: Uint8Array.from(header) },
     ...extra,
@@ -89,15 +95,20 @@ export function chunkBytes({ type, data }: PngChunk): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Each row with the filter that leaves the smallest sum of differences before it. */
-function filtered(samples: ArrayLike<number>, stride: number, pixel: number): Uint8Array {
+/** Each row with the one of the filters that leaves the smallest sum of differences before it. */
+function filtered(
+  samples: ArrayLike<number>,
+  stride: number,
+  pixel: number,
+  filters: readonly number[],
+): Uint8Array {
   const height = samples.length / stride;
   const out = new Uint8Array(height * (stride + 1));
   const tried = new Uint8Array(stride);
   for (let row = 0; row < height; row++) {
     const at = row * (stride + 1);
     let least = Number.POSITIVE_INFINITY;
-    for (const filter of [0, 1, 2, 4]) {
+    for (const filter of filters) {
       let sum = 0;
       for (let i = 0; i < stride; i++) {
         const from = row * stride + i;
@@ -118,21 +129,47 @@ function filtered(samples: ArrayLike<number>, stride: number, pixel: number): Ui
   return out;
 }
 
-/** Samples `[height, width]` of rows that have a filter before them. */
-function unfiltered(rows: Uint8Array, width: number, height: number): Uint8Array {
-  const out = new Uint8Array(width * height);
+/** Samples of rows of `stride` bytes, each behind its filter; a pixel has `pixel` bytes. */
+function unfiltered(rows: Uint8Array, stride: number, pixel: number): Uint8Array<ArrayBuffer> {
+  const height = rows.length / (stride + 1);
+  const out = new Uint8Array(stride * height);
   for (let row = 0; row < height; row++) {
-    const filter = rows[row * (width + 1)]!;
+    const filter = rows[row * (stride + 1)]!;
     if (filter > 4) throw new CorruptChunk("the alpha chunk cannot be read: an unknown filter");
-    for (let i = 0; i < width; i++) {
-      const at = row * width + i;
-      const left = i ? out[at - 1]! : 0;
-      const above = row ? out[at - width]! : 0;
-      const corner = i && row ? out[at - width - 1]! : 0;
-      out[at] = rows[row * (width + 1) + 1 + i]! + predicted(filter, left, above, corner);
+    for (let i = 0; i < stride; i++) {
+      const at = row * stride + i;
+      const left = i >= pixel ? out[at - pixel]! : 0;
+      const above = row ? out[at - stride]! : 0;
+      const corner = i >= pixel && row ? out[at - stride - pixel]! : 0;
+      out[at] = rows[row * (stride + 1) + 1 + i]! + predicted(filter, left, above, corner);
     }
   }
   return out;
+}
+
+/** Pixels of 8 bits that have alpha, as they are stored. */
+export interface AlphaPixels {
+  readonly width: number;
+  readonly height: number;
+  /** 2, gray and alpha, or 4. */
+  readonly channels: number;
+  readonly samples: Uint8Array<ArrayBuffer>;
+}
+
+/** Those of a PNG file's chunks; null for PNG files of other kinds, which are left to browsers. */
+export async function readAlphaPng(chunks: readonly PngChunk[]): Promise<AlphaPixels | null> {
+  const header = chunks[0]?.data;
+  if (chunks[0]?.type !== "IHDR" || header?.length !== 13) return null;
+  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
+  const [width, height] = [view.getUint32(0), view.getUint32(4)];
+  const [depth, kind, interlaced] = [header[8]!, header[9]!, header[12]!];
+  if (depth !== 8 || interlaced || (kind !== GRAY_ALPHA && kind !== COLOURS.rgba)) return null;
+  const channels = kind === GRAY_ALPHA ? 2 : 4;
+  const size = height * (channels * width + 1);
+  const parts = chunks.filter((chunk) => chunk.type === "IDAT").map((chunk) => chunk.data);
+  const rows = await inflate(parts, size).catch(() => null);
+  if (rows?.length !== size) return null;
+  return { width, height, channels, samples: unfiltered(rows, channels * width, channels) };
 }
 
 function predicted(filter: number, left: number, above: number, corner: number): number {

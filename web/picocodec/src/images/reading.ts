@@ -3,6 +3,7 @@ import { UnsupportedImage } from "../errors.js";
 import { openContainer } from "./containers.js";
 import { type Metadata, NO_METADATA } from "./metadata.js";
 import type { Raster } from "./pixels.js";
+import type { AlphaPixels } from "./png.js";
 
 /** What can be encoded; a `File` is a `Blob`, too. */
 export type Source = ImageData | ImageBitmap | Blob;
@@ -27,9 +28,28 @@ export async function readPicture(source: Source): Promise<Picture> {
   if (source instanceof ImageBitmap) return { raster: rasterOf(source), ...NO_METADATA };
   const opened = await openContainer(new Uint8Array(await source.arrayBuffer()));
   if (!opened) return { raster: rasterOf(await bitmapOf(source, "default")), ...NO_METADATA };
-  const file = new Blob([opened.file], { type: source.type });
-  const bitmap = await bitmapOf(file, opened.metadata.icc ? "none" : "default");
-  return { raster: rasterOf(bitmap), ...opened.metadata };
+  const { metadata, pixels, opaque } = opened;
+  if (pixels) return { raster: rasterOfPixels(pixels), ...metadata };
+  const blob = (file: Uint8Array<ArrayBuffer>): Blob => new Blob([file], { type: source.type });
+  const raster = rasterOf(await bitmapOf(blob(opened.file), metadata.icc ? "none" : "default"));
+  if (opaque) {
+    // Anything but "none" makes Chromium weigh by the alpha that the file says it has not.
+    const { data } = rasterOf(await bitmapOf(blob(opaque), "none"), false);
+    for (let at = 3; at < data.length; at += 4) data[at] = raster.data[at]!;
+    raster.data.set(data);
+  }
+  return { raster, ...metadata };
+}
+
+function rasterOfPixels({ width, height, channels, samples }: AlphaPixels): Raster {
+  const area = { top: 0, left: 0, height, width };
+  if (channels === 4) return { area, data: new Uint8ClampedArray(samples.buffer) };
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let i = 0; i < width * height; i++) {
+    data.fill(samples[2 * i]!, 4 * i, 4 * i + 3);
+    data[4 * i + 3] = samples[2 * i + 1]!;
+  }
+  return { area, data };
 }
 
 async function bitmapOf(file: Blob, conversion: ColorSpaceConversion): Promise<ImageBitmap> {
@@ -43,11 +63,11 @@ async function bitmapOf(file: Blob, conversion: ColorSpaceConversion): Promise<I
   }
 }
 
-function rasterOf(bitmap: ImageBitmap): Raster {
+function rasterOf(bitmap: ImageBitmap, alpha = true): Raster {
   const { height, width } = bitmap;
   const data = new Uint8ClampedArray(4 * width * height);
   const canvas = new OffscreenCanvas(width, Math.min(height, ROWS));
-  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  const context = canvas.getContext("2d", { alpha, willReadFrequently: true })!;
   for (let top = 0; top < height; top += ROWS) {
     const rows = Math.min(ROWS, height - top);
     context.clearRect(0, 0, width, rows);
