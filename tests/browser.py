@@ -39,7 +39,7 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        port = _eventually(lambda: (profile / "DevToolsActivePort").read_text().split()[0])
+        port = eventually(lambda: (profile / "DevToolsActivePort").read_text().split()[0])
 
         def tab() -> str:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as pages:
@@ -48,7 +48,7 @@ class Browser:
                 ]
 
         self.socket = websocket.create_connection(
-            _eventually(tab), timeout=PATIENCE, suppress_origin=True
+            eventually(tab), timeout=PATIENCE, suppress_origin=True
         )
         self.calls = 0
         self.call("Page.enable")
@@ -75,7 +75,7 @@ class Browser:
 
     def visit(self, url: str) -> None:
         self.call("Page.navigate", url=url)
-        _eventually(lambda: self.run("document.readyState") == "complete" or 1 / 0)
+        eventually(lambda: self.run("document.readyState") == "complete" or 1 / 0)
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; a promise's when it is there."""
@@ -103,8 +103,8 @@ class Browser:
         return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def _eventually(ask: Any) -> Any:
-    """What `ask` returns once it raises no more."""
+def eventually(ask: Any) -> Any:
+    """What `ask` returns once it raises no more errors of those that waiting mends."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -10,7 +10,7 @@ import pytest
 from serving import Server
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "web" / "picocodec"
+WEB = ROOT / "web"
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +21,13 @@ def package() -> Path:
             pytest.skip(f"{program} is not installed")
     if int(subprocess.check_output(["node", "--version"], text=True)[1:].split(".")[0]) < 20:
         pytest.skip("node is older than 20")
-    if not (PACKAGE / "node_modules" / "typescript").exists():
+    if not (WEB / "node_modules" / "typescript").exists():
         install = ["npm", "ci", "--no-audit", "--no-fund"]
-        if subprocess.run(install, cwd=PACKAGE, capture_output=True).returncode:
+        if subprocess.run(install, cwd=WEB, capture_output=True).returncode:
             pytest.skip("npm cannot install TypeScript here")
-    built = subprocess.run(["npm", "run", "build"], cwd=PACKAGE, capture_output=True, text=True)
+    built = subprocess.run(["npm", "run", "package"], cwd=WEB, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
-    return PACKAGE / "dist"
+    return WEB / "picocodec" / "dist"
 
 
 @pytest.fixture(scope="session")

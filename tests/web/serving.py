@@ -43,7 +43,7 @@ class Server:
                     self.send_error(404 if body is None else 503)
                     return
                 outer.sent[path] = outer.sent.get(path, 0) + len(body)
-                self._answer(body, "text/html" if path == "/" else kind_of(path))
+                self._answer(body, "text/html" if path.endswith("/") else kind_of(path))
 
             def do_POST(self) -> None:
                 name = self.path.removeprefix("/posted/")

@@ -106,21 +106,21 @@ def test_pictures_of_the_conformance_set(page: Page, case: Case) -> None:
     data = encoded(page, png(pixels), "{quality: 60}")
     page[1].files["back.pico"] = data
     theirs = page[0].run(
-        f"""(async () => {{
+        """(async () => {
           const file = await bytesOf("/back.pico");
           const header = format.readHeader(file);
-          const folder = `/dist/models/${{header.model}}`;
+          const folder = `/dist/models/${header.model}`;
           const model = await format.loadModel(
-            new TextDecoder().decode(await bytesOf(`${{folder}}/model.toml`)),
-            await bytesOf(`${{folder}}/tables.npz`));
+            new TextDecoder().decode(await bytesOf(`${folder}/model.toml`)),
+            await bytesOf(`${folder}/tables.npz`));
           const lines = [];
-          for (let i = 0; i < header.pieces.length; i++) {{
+          for (let i = 0; i < header.pieces.length; i++) {
             if (header.pieces[i].coder !== format.Coder.Learned)
               lines.push(await format.sha256(format.losslessImage(file, header, i).webp));
             else lines.push(await format.digest(format.decodeSymbols(model, file, header, i)));
-          }}
+          }
           return lines;
-        }})()"""
+        })()"""
     )
     model = load_model_for(container.read_header(data).model, threads=1)
     assert theirs == digests(data, model)
@@ -139,7 +139,10 @@ def test_pictures_of_the_conformance_set(page: Page, case: Case) -> None:
 def test_bytes_are_those_of_python_where_networks_round_alike(page: Page) -> None:
     """Of a photo as it is: nothing but rounding in the networks can tell the two apart."""
     pixels = photo(120, 160)
-    data, ours = encoded(page, png(pixels), "{quality: 40}"), picocodec.encode(pixels, 40, threads=1)
+    data, ours = (
+        encoded(page, png(pixels), "{quality: 40}"),
+        picocodec.encode(pixels, 40, threads=1),
+    )
     headers = [container.read_header(file) for file in (data, ours)]
     assert headers[0].level == headers[1].level == 400
     assert headers[0].pieces[0].level == headers[1].pieces[0].level

@@ -9,7 +9,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 const source = join(here, "..", "..", "src", "picocodec");
-const runtime = join(here, "node_modules", "onnxruntime-web", "dist");
+const runtime = join(here, "..", "node_modules", "onnxruntime-web", "dist");
 const NETWORKS = ["analysis", "context", "synthesis", "preview"];
 
 function copyRuntime() {
