@@ -42,12 +42,15 @@ const chosen = JSON.parse(readFileSync(join(out, "models", "index.json"), "utf8"
 const made = join(here, "samples", `${chosen}.pico`);
 const tested = join(root, "conformance", chosen, "1100x601", "file.pico");
 cpSync(existsSync(made) ? made : tested, join(out, "samples", "sample.pico"));
-await build({ ...settings, entryPoints: { app: "src/app.ts", peers: "src/peers.ts" } });
+await build({
+  ...settings,
+  entryPoints: { app: "src/app.ts", peers: "src/peers.ts", pico: "../picocodec/src/index.ts" },
+});
 
 // The package keeps networks and WebAssembly itself; the service worker keeps the rest.
 const kept = filesIn(out)
   .map((file) => relative(out, file))
-  .filter((name) => !/\.(onnx|npz|gz)$|^samples|^pico-image/.test(name))
+  .filter((name) => !/\.(onnx|npz|gz)$|^samples|^pico/.test(name))
   .sort();
 const hash = createHash("sha256");
 for (const name of kept) hash.update(name).update(readFileSync(join(out, name)));

@@ -253,6 +253,7 @@ function remove(): void {
   if (current.before instanceof HTMLImageElement) URL.revokeObjectURL(current.before.src);
   pictures.splice(index, 1);
   current = null;
+  input("save", HTMLButtonElement).disabled = true;
   const next = pictures[Math.min(index, pictures.length - 1)];
   if (next) select(next);
   void add([]);

@@ -177,7 +177,9 @@
           : Math.min(Math.max(offset, frame - size), 0);
       this.#x = keep(this.#x, this.#scale * this.#width, this.clientWidth);
       this.#y = keep(this.#y, this.#scale * this.#height, this.clientHeight);
-      const move = `translate(${this.#x}px, ${this.#y}px) scale(${this.#scale})`;
+      // On whole pixels of the screen, so that nothing is smoothed where none has to be.
+      const [x, y] = [this.#x, this.#y].map((v) => Math.round(v * devicePixelRatio) / devicePixelRatio);
+      const move = `translate(${x}px, ${y}px) scale(${this.#scale})`;
       for (const pane of Object.values(this.panes)) {
         const view = pane.firstElementChild;
         if (!view) continue;
