@@ -1,6 +1,6 @@
 """The same symbols from the same bytes, on every arithmetic at hand; prints a table.
 
-    (cd web/decoder && npm ci && npm run build)    # for Node and Chromium
+    (cd web/picocodec && npm ci && npm run build)    # for Node and Chromium
     conformance/arm64.sh build/arm64               # for ARM
     python conformance/exactness.py --arm64 build/arm64
 
@@ -38,7 +38,7 @@ from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, model_folders
 
 REPOSITORY = ROOT.parent
-WEB = REPOSITORY / "web" / "decoder" / "dist"
+WEB = REPOSITORY / "web" / "picocodec" / "dist"
 BEYOND_X86_64_V2 = "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
 ARITHMETIC = {"ONNX Runtime": "onnxruntime", "NumPy": "numpy"}
 # qemu's name of a processor, what it is, and what runs on it.
@@ -108,7 +108,7 @@ def combinations(arm64: Path | None) -> Iterator[Combination]:
                 command = [*emulator, *python, ARITHMETIC[name]]
                 yield Combination(f"{name}, emulated {what}", command, environment, True)
     if not (WEB / "cli.js").exists():
-        print("left out: JavaScript (build web/decoder first)")
+        print("left out: JavaScript (build web/picocodec first)")
         return
     if present("node"):
         yield Combination("TypeScript decoder, Node", ["node", str(WEB / "cli.js")])
@@ -179,7 +179,7 @@ def by_command(combination: Combination, paths: list[Path], model: Path) -> str:
 
 
 SCRIPT = """
-import { decodeSymbols, digest, loadModel, readHeader } from "/dist/index.js";
+import { decodeSymbols, digest, loadModel, readHeader } from "/dist/format.js";
 const get = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
 const lines = [];
 try {
@@ -200,7 +200,7 @@ def by_chromium(paths: list[Path], model: Path) -> str:
     """The same lines from a page of the TypeScript decoder, opened by Chromium."""
     files = {f"file/{n}": path for n, path in enumerate(paths)}
     files |= {f"model/{path.name}": path for path in model.iterdir()}
-    files |= {f"dist/{path.name}": path for path in WEB.glob("*.js")}
+    files |= {f"dist/{path.relative_to(WEB)}": path for path in WEB.rglob("*.js")}
     return chromium.post_of(SCRIPT.replace("COUNT", str(len(paths))), files)
 
 

@@ -2,7 +2,7 @@
 
     python conformance/run.py               # picocodec itself, pixels and symbols
     python conformance/run.py --decoder "CMD {input} {output}"
-    python conformance/run.py --symbols "node web/decoder/dist/cli.js {input} {model}"
+    python conformance/run.py --symbols "node web/picocodec/dist/cli.js {input} {model}"
 
 `{input}` is a .pico file, `{output}` the PNG to write, `{model}` the folder of the file's model.
 A decoder passes a case if its pixels are within the errors that the case allows. With `--symbols`,

@@ -3,7 +3,7 @@ of a lossless one, of the WebP file that shows it, and of AV1 its stream (docs/f
 
     python conformance/symbols.py FILE.pico ... MODEL_FOLDER [--with numpy|torch|onnxruntime]
 
-Prints what `node web/decoder/dist/cli.js FILE.pico ... MODEL_FOLDER` prints.
+Prints what `node web/picocodec/dist/cli.js FILE.pico ... MODEL_FOLDER` prints.
 """
 
 from __future__ import annotations

@@ -157,30 +157,104 @@ def test_the_page_needs_no_other_file(run):
     page = (run.folder / "index.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert sources and all(s.startswith(("data:", "#")) for s in sources)
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3  # two plots, and the slider's handle
     assert page.count("<h3>PSNR (RGB, dB)</h3>") == 1
 
 
-def test_the_slider_holds_what_was_decoded(run):
-    page = (run.folder / "index.html").read_text()
-    data = re.search(r'id="pictures">(.*?)</script>', page, re.DOTALL)
+# A number that changes once the viewer shows what was chosen.
+SHOWN = "document.querySelector('.pico-viewer').dataset.shown"
+
+
+def scenes_of(page) -> dict:
+    """What the viewer of a page shows."""
+    data = re.search(r'id="pictures">(.*?)</script>', page.read_text(), re.DOTALL)
     assert data is not None
-    pictures = json.loads(data[1])
+    return json.loads(data[1])["scenes"]
+
+
+def embedded(source: str) -> np.ndarray:
+    data = base64.b64decode(source.split(",")[1])
+    return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_the_viewer_holds_what_was_decoded(run):
+    pictures = scenes_of(run.folder / "index.html")
     assert list(pictures) == ["set/0", "set/1", "set/2"]
-    for name, layers in pictures.items():
-        assert list(layers) == ["original", "jpeg-420", "webp", "png"]
-        sizes = {
-            codec: int(re.search(r"([\d,]+) bytes", layers[codec]["caption"])[1].replace(",", ""))
-            for codec in ("jpeg-420", "webp")
-        }
+    for name, scene in pictures.items():
+        [rate] = scene["rates"]
+        shown = {each["codec"]: each for each in rate["shown"]}
+        assert list(shown) == ["jpeg-420", "webp", "png"]
+        assert rate["target"] == shown["jpeg-420"]["bytes"]
         rows = [r for r in run.rows if (r["image"], r["codec"]) == (name, "webp")]
-        distance = [abs(int(r["bytes"]) - sizes["jpeg-420"]) for r in rows]
-        assert abs(sizes["webp"] - sizes["jpeg-420"]) == min(distance)
-        row = next(r for r in rows if int(r["bytes"]) == sizes["webp"])
+        distance = [abs(int(r["bytes"]) - rate["target"]) for r in rows]
+        assert abs(shown["webp"]["bytes"] - rate["target"]) == min(distance)
+        row = next(r for r in rows if int(r["bytes"]) == shown["webp"]["bytes"])
+        assert shown["webp"]["metrics"]["psnr"] == float(row["psnr"])
         webp = peers.load(["webp"])[0][0]
-        shown = base64.b64decode(layers["webp"]["source"].split(",")[1])
         decoded = webp.decode((run.folder / row["file"]).read_bytes())
-        assert np.array_equal(np.array(Image.open(io.BytesIO(shown))), decoded)
+        assert np.array_equal(embedded(shown["webp"]["source"]), decoded)
+
+
+@pytest.mark.skipif(browser.executable() is None, reason="no Chromium on the PATH")
+def test_the_viewer_works_in_a_browser(run, tmp_path):
+    """Opened from disk; the split follows the mouse and the keys; each side shows its codec."""
+    pictures = scenes_of(run.folder / "index.html")
+    with browser.Browser(tmp_path / "profile") as tab:
+        tab.open(run.folder / "index.html")
+
+        def choose(**chosen: str) -> None:
+            for name, value in chosen.items():
+                before = tab.run(SHOWN)
+                tab.run(
+                    f"document.querySelector('#{name}').value = '{value}';"
+                    f"document.querySelector('#{name}').dispatchEvent(new Event('change'))"
+                )
+                browser.eventually(lambda b=before: tab.run(SHOWN) != b or 1 / 0)
+
+        def box() -> tuple[float, float, float, float]:
+            """Of the left picture, at one pixel of the screen to each of its own."""
+            tab.run("document.querySelector('#actual').click()")
+            return tab.run(
+                "(() => { const b = compare.panes.left.firstElementChild.getBoundingClientRect();"
+                "return [b.left, b.top, b.width, b.height]; })()"
+            )
+
+        def layer(codec: str, image: str) -> np.ndarray:
+            scene = pictures[image]
+            sources = {each["codec"]: each["source"] for each in scene["rates"][0]["shown"]}
+            return embedded(scene["original"] if codec == "original" else sources[codec])
+
+        def check(at: float, left: np.ndarray, right: np.ndarray) -> None:
+            x, y, width, height = box()
+            assert (width, height) == (120, 96)
+            found = tab.screenshot()[round(y) : round(y) + 96, round(x) : round(x) + 120]
+            line = round(at - x)
+            before, after = np.s_[:, : max(line - 4, 0)], np.s_[:, max(line + 4, 0) :]
+            middle = slice(0, 20)  # above the handle
+            assert np.array_equal(found[before][middle], left[before][middle])
+            assert np.array_equal(found[after][middle], right[after][middle])
+
+        tab.run("document.querySelector('.frame').scrollIntoView()")
+        choose(left="jpeg-420", right="png")
+        x, y, width, _ = tab.run(
+            "(() => { const b = compare.getBoundingClientRect();"
+            "return [b.left, b.top, b.width, b.height]; })()"
+        )
+        tab.mouse("Pressed", x + width / 2, y + 40)
+        tab.mouse("Moved", x + width / 2 - 30, y + 40)
+        tab.mouse("Released", x + width / 2 - 30, y + 40)
+        check(x + width / 2 - 30, layer("jpeg-420", "set/0"), layer("png", "set/0"))
+        tab.run("compare.knob.focus()")
+        tab.key("End")
+        check(x + width, layer("jpeg-420", "set/0"), layer("png", "set/0"))
+        tab.key("Home")
+        choose(scene="set/2", left="webp", right="original")
+        check(x, layer("webp", "set/2"), layer("original", "set/2"))
+        rows = tab.run("[...document.querySelectorAll('#table tbody th')].map(e => e.textContent)")
+        assert rows == ["jpeg-420", "webp", "png"]
+        label = tab.run("compare.labels.left.textContent")
+        webp = next(e for e in pictures["set/2"]["rates"][0]["shown"] if e["codec"] == "webp")
+        assert label == f"webp, {webp['bytes']:,} bytes"
 
 
 def test_wrong_words_are_told(run, tmp_path):
@@ -210,55 +284,3 @@ def test_cost_of_one_photo(run, tmp_path, photo):
     text = (tmp_path / "results.md").read_text()
     assert "One photo of 0.1 megapixels" in text and "| jpeg-420 |" in text
     (run.folder / "cost.json").unlink()
-
-
-@pytest.mark.skipif(browser.executable() is None, reason="no Chromium on the PATH")
-def test_the_slider_works_in_a_browser(run, tmp_path):
-    """Opened from disk; the split follows the mouse and the keys; each side shows its codec."""
-    page = (run.folder / "index.html").read_text()
-    pictures = json.loads(re.search(r'id="pictures">(.*?)</script>', page, re.DOTALL)[1])
-    with browser.Browser(tmp_path / "profile") as tab:
-        tab.open(run.folder / "index.html")
-
-        def shown() -> np.ndarray:
-            """The box's pixels, once its pictures are decoded and drawn."""
-            tab.run(
-                "Promise.all([...document.querySelectorAll('#compare img')].map(i => i.decode()))"
-            )
-            box = json.loads(tab.run("JSON.stringify(compare.getBoundingClientRect())"))
-            left, top = round(box["x"]), round(box["y"])
-            area = tab.screenshot()[top : top + 96, left : left + 120]
-            assert area.shape == (96, 120, 3)
-            return area
-
-        def layer(codec: str, image: str = "set/0") -> np.ndarray:
-            data = base64.b64decode(pictures[image][codec]["source"].split(",")[1])
-            return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
-
-        def check(at: int, left: np.ndarray, right: np.ndarray) -> None:
-            # Without the line and its shadow, and the edges, which the browser smooths.
-            before, after = np.s_[1:-1, 1 : max(at - 6, 1)], np.s_[1:-1, at + 6 : -1]
-            area = shown()
-            assert np.array_equal(area[before], left[before])
-            assert np.array_equal(area[after], right[after])
-
-        check(60, layer("jpeg-420"), layer("png"))
-        box = json.loads(tab.run("JSON.stringify(compare.getBoundingClientRect())"))
-        x, y = box["x"], box["y"] + 40
-        tab.mouse("Pressed", x + 30, y)
-        check(30, layer("jpeg-420"), layer("png"))
-        tab.mouse("Moved", x + 96, y)
-        check(96, layer("jpeg-420"), layer("png"))
-        tab.mouse("Released", x + 96, y)
-        tab.run("document.getElementById('split').focus()")
-        tab.key("End")
-        check(120, layer("jpeg-420"), layer("png"))
-        for select, value in (("image", "set/2"), ("left", "webp"), ("right", "original")):
-            tab.run(
-                f"by('{select}').value = '{value}';"
-                f"by('{select}').dispatchEvent(new Event('change'))"
-            )
-        tab.key("Home")
-        check(0, layer("webp", "set/2"), layer("original", "set/2"))
-        captions = [tab.run(f"by('{side}-caption').textContent") for side in ("left", "right")]
-        assert captions == [pictures["set/2"][name]["caption"] for name in ("webp", "original")]

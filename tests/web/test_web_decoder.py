@@ -1,4 +1,5 @@
-"""The decoder in web/decoder, written from docs/format.md alone, reads what this one reads."""
+"""What web/picocodec, written from docs/format.md alone, reads of files before the networks is what
+this one reads."""
 
 from __future__ import annotations
 
@@ -30,7 +31,6 @@ from picocodec.format.tiles import MARGIN, TILE, Tile, area_of, tiles_along
 from picocodec.model.store import DEFAULT_MODEL, load_model, load_model_for, model_folders
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "web" / "decoder"
 GOLDEN = sorted((ROOT / "tests" / "golden").glob("*/*.pico"))
 # Metadata and alpha, of which the decoder gives the bytes only, are not its to judge.
 HOSTILE = sorted((ROOT / "tests" / "hostile").glob("*/*.pico"))
@@ -40,23 +40,6 @@ UNSOUND = {"lossless-empty", "lossless-of-noise", "lossless-in-a-file", "lossles
 UNSOUND |= {"lossless-block-cut", "av1-frame-of-noise"}
 
 needs_av1 = pytest.mark.skipif(not is_available(), reason="Pillow was built without AVIF")
-
-
-@pytest.fixture(scope="session")
-def built() -> Path:
-    """The decoder's command, compiled."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-    if int(subprocess.check_output(["node", "--version"], text=True)[1:].split(".")[0]) < 20:
-        pytest.skip("node is older than 20")
-    if not (PACKAGE / "node_modules" / "typescript").exists():
-        install = ["npm", "ci", "--no-audit", "--no-fund"]
-        if subprocess.run(install, cwd=PACKAGE, capture_output=True).returncode:
-            pytest.skip("npm cannot install TypeScript here")
-    built = subprocess.run(["npm", "run", "build"], cwd=PACKAGE, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout
-    return PACKAGE / "dist" / "cli.js"
 
 
 def theirs(built: Path, paths: list[Path], model: Path) -> dict[str, list[str]]:
@@ -224,7 +207,7 @@ def test_pieces_of_another_coder_are_mistakes_of_the_caller(built: Path) -> None
     files = [
         folder / f"{name}.pico" for name in ("lossless-tile", "av1-tile", "av1-block", "av1-photo")
     ]
-    command = ["node", "--input-type=module", "-e", REFUSALS, str(built.with_name("index.js"))]
+    command = ["node", "--input-type=module", "-e", REFUSALS, str(built.with_name("format.js"))]
     run = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
         "RangeError: piece 0 has coder 1, which is not AV1",
@@ -240,7 +223,7 @@ def test_pieces_of_another_coder_are_mistakes_of_the_caller(built: Path) -> None
 SCRIPT = """
 import {
   av1Image, av1Pixels, Coder, losslessImage, losslessPixels, readHeader, sha256,
-} from "/dist/index.js";
+} from "/dist/format.js";
 const lines = [];
 try {
   for (let n = 0; n < COUNT; n++) {
@@ -269,7 +252,8 @@ def shown(paths: list[Path], built: Path) -> list[str]:
     if shutil.which(chromium.PROGRAM) is None:
         pytest.skip("Chromium is not installed")
     files = {f"file/{n}": path for n, path in enumerate(paths)}
-    files |= {f"dist/{path.name}": path for path in built.parent.glob("*.js")}
+    dist = built.parent
+    files |= {f"dist/{path.relative_to(dist)}": path for path in dist.rglob("*.js")}
     script = SCRIPT.replace("COUNT", str(len(paths)))
     return chromium.post_of(script, files, patience=120).splitlines()
 

@@ -77,6 +77,12 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         "--cost", type=Path, metavar="PHOTO", help="measure seconds and memory on this photo too"
     )
     evaluate.add_argument("--cost-rounds", type=int, default=3, help="(%(default)s)")
+    evaluate.add_argument(
+        "--gallery",
+        action="store_true",
+        help="also write gallery/index.html: every picture by every codec at matched bytes, in the "
+        "comparison viewer (it encodes them again: for few pictures)",
+    )
     evaluate.add_argument("--no-page", action="store_true", help="write no index.html")
     evaluate.set_defaults(run=_evaluate, extra="eval")
 
@@ -131,8 +137,8 @@ def _add_encode(commands: argparse._SubParsersAction) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from picolab.evaluation import cost, page, plots, report, runner
-    from picolab.evaluation.images import find, megapixels
+    from picolab.evaluation import cost, gallery, page, plots, report, runner
+    from picolab.evaluation.images import find, megapixels, read
     from picolab.evaluation.results import Run
 
     found = find(args.images or DEFAULT_SETS)
@@ -179,6 +185,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     (args.output / "results.md").write_text(report.markdown(run, "plots"))
     if not args.no_page:
         page.write(run, {codec.name: codec for codec in codecs})
+    if args.gallery:
+        originals = {image.name: read(image.path) for image in images}
+        print(f"look at {gallery.write(run, codecs, originals)}")
     print((args.output / "bd_rate.md").read_text())
     failed = sum(bool(outcome.failures) for outcome in outcomes)
     if failed:

@@ -1,10 +1,9 @@
-"""The page to look at: tables, plots, a slider between two codecs, and where the codec fails."""
+"""The page to look at: tables, plots, any two codecs beside each other, where the codec fails."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from picolab.evaluation.images import read
 from picolab.evaluation.peers import make
 from picolab.evaluation.peers.protocol import Codec, Picture
 from picolab.evaluation.results import Run
+from picolab.evaluation.viewer import Column, Rate, Scene, Shown, fragment
 
 BPP = 0.3  # where pictures are shown: low enough to see what each codec does
 SHOWN = 4
@@ -59,7 +59,6 @@ def write(run: Run, codecs: dict[str, Codec] | None = None) -> Path:
         for metric in [*run.metrics, *run.set_metrics]
         if (run.folder / "plots" / f"{metric}.svg").is_file()
     ]
-    slider = _slider(run, decoder)
     tables = {
         "BD-rate": report.bd_rates(run),
         "Codecs": report.codecs(run),
@@ -69,13 +68,9 @@ def write(run: Run, codecs: dict[str, Codec] | None = None) -> Path:
     }
     page = environment.get_template("page.html").render(
         subject=run.subject,
-        anchor=run.anchor if run.anchor != run.subject else run.codecs[-1],
-        codecs=run.codecs,
-        images=list(slider),
         bpp=BPP,
         plots=plots,
-        # "<" would end the script early if it came in a name.
-        slider=Markup(json.dumps(slider).replace("<", "\\u003c")),
+        viewer=Markup(_viewer(run, decoder)),
         gallery=_gallery(run, decoder),
         tables={
             title: Markup(to_html(text, extensions=["tables"]))
@@ -88,28 +83,31 @@ def write(run: Run, codecs: dict[str, Codec] | None = None) -> Path:
     return out
 
 
-def _slider(run: Run, decoder: Decoder) -> dict[str, Any]:
+def _viewer(run: Run, decoder: Decoder) -> str:
     """For some pictures, by codec, the file nearest in size to the subject's."""
     chosen = list(run.at_bpp(BPP))
     chosen = [
         chosen[n] for n in np.linspace(0, len(chosen) - 1, min(SHOWN, len(chosen)), dtype=int)
     ]
-    pictures: dict[str, Any] = {}
+    scenes = []
     for subject in chosen:
         original = decoder.original(subject["image"])
         area = _centre(original)
-        layers = {"original": {"source": _embed(original[area]), "caption": "original"}}
+        target = int(subject["bytes"])
+        shown = []
         for codec in run.codecs:
             rows = [r for r in run.rows if (r["image"], r["codec"]) == (subject["image"], codec)]
             if not rows:
                 continue
-            row = min(rows, key=lambda r: abs(int(r["bytes"]) - int(subject["bytes"])))
-            layers[codec] = {
-                "source": _embed(decoder.decoded(row)[area]),
-                "caption": _caption(run, row),
-            }
-        pictures[subject["image"]] = layers
-    return pictures
+            row = min(rows, key=lambda r: abs(int(r["bytes"]) - target))
+            source = _embed(decoder.decoded(row)[area])
+            metrics = {name: float(row[name]) for name in run.metrics if row[name]}
+            shown.append(Shown(codec, row["rate"], int(row["bytes"]), source, metrics))
+        height, width = original[area].shape[:2]
+        rate = Rate(f"{float(subject['bpp']):.2f} bpp", target, shown)
+        scenes.append(Scene(subject["image"], width, height, _embed(original[area]), [rate]))
+    columns = [Column(name, run.title(name), run.higher_is_better(name)) for name in run.metrics]
+    return fragment(scenes, columns)
 
 
 def _gallery(run: Run, decoder: Decoder) -> list[dict[str, Any]]:

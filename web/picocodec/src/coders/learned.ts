@@ -1,0 +1,84 @@
+/** Tiles by the networks: pixels -> y, z -> symbols -> bytes, and back (docs/format.md, 6 to 8). */
+import { type Area, gridOf } from "../format/tiles.js";
+import type { Model } from "../model/model.js";
+import type { Floats, Networks } from "../model/networks.js";
+import type { Ints } from "../model/scale_decoder.js";
+import { rint } from "../rounding.js";
+import { encodeSymbols, type Symbols, yIndices } from "./symbols.js";
+
+/** What the scale decoder can take. */
+const Z_LIMIT = 127;
+/** Far beyond any symbol that a picture causes, and what an escape can hold with ease. */
+const SYMBOL_LIMIT = 2 ** 18;
+
+/** A learned tile, encoded: its bytes, and the symbols that they hold. */
+export interface LearnedTile {
+  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly symbols: Symbols;
+}
+
+export class LearnedCoder {
+  constructor(
+    readonly model: Model,
+    private readonly networks: Networks,
+  ) {}
+
+  /** The canvas `[1, 3, H, W]`, not clamped, of the symbols of what covers `area`. */
+  async canvas(symbols: Symbols, area: Area, level: number, realism: number): Promise<Floats> {
+    const inputs = this.latents(symbols, area, level);
+    if (await this.networks.takes(this.model, "synthesis", "realism")) {
+      inputs.realism = { data: Float32Array.of(realism), shape: [1] };
+    }
+    return (await this.networks.run(this.model, "synthesis", inputs)).picture!;
+  }
+
+  /** About the same at half the sides, of models that have a preview. */
+  async preview(symbols: Symbols, area: Area, level: number): Promise<Floats> {
+    const inputs = this.latents(symbols, area, level);
+    return (await this.networks.run(this.model, "preview", inputs)).picture!;
+  }
+
+  /** Codes a canvas `[1, 3, H, W]` of what covers `area`, at a level in thousandths. */
+  async encode(picture: Floats, area: Area, level: number): Promise<LearnedTile> {
+    const { model, networks } = this;
+    const grid = gridOf(area);
+    const of = { data: Float32Array.of(level / 1000), shape: [1] };
+    const analysed = await networks.run(model, "analysis", { picture, level: of });
+    const y = analysed.y!;
+    const z = Int32Array.from(analysed.z!.data, (value) => clamped(rint(value), Z_LIMIT));
+    const indices = yIndices(model, grid, level, z);
+    const coded = Float32Array.from(indices, (index) => (index >= model.skipBelow ? 1 : 0));
+    const inputs = {
+      y,
+      z: { data: Float32Array.from(z), shape: analysed.z!.shape },
+      coded: { data: coded, shape: y.shape },
+      level: of,
+    };
+    const quantised = (await networks.run(model, "context", inputs)).symbols!.data;
+    const symbols: Symbols = {
+      z,
+      y: Int32Array.from(quantised, (value) => clamped(rint(value), SYMBOL_LIMIT)),
+    };
+    return { payload: encodeSymbols(model, symbols, indices, area, level), symbols };
+  }
+
+  private latents({ z, y }: Symbols, area: Area, level: number): Record<string, Floats> {
+    const { zRows, zColumns, yRows, yColumns } = gridOf(area);
+    return {
+      z: { data: Float32Array.from(z), shape: [1, planes(z, zRows, zColumns), zRows, zColumns] },
+      symbols: {
+        data: Float32Array.from(y),
+        shape: [1, planes(y, yRows, yColumns), yRows, yColumns],
+      },
+      level: { data: Float32Array.of(level / 1000), shape: [1] },
+    };
+  }
+}
+
+function planes(values: Ints, rows: number, columns: number): number {
+  return values.length / (rows * columns);
+}
+
+function clamped(value: number, limit: number): number {
+  return Math.min(Math.max(value, -limit), limit);
+}

@@ -1,0 +1,76 @@
+/** The networks of models, run by ONNX Runtime, each loaded when it is first needed. */
+import * as ort from "onnxruntime-web/wasm";
+import { NetworkFailed, UnknownModel } from "../errors.js";
+import type { ModelFiles } from "./files.js";
+import type { Description } from "./model.js";
+
+export interface Floats {
+  readonly data: Float32Array<ArrayBuffer>;
+  readonly shape: readonly number[];
+}
+
+/** `start` makes ONNX Runtime ready, once. */
+export class Networks {
+  private readonly sessions = new Map<string, Promise<ort.InferenceSession>>();
+
+  constructor(
+    private readonly files: ModelFiles,
+    private readonly start: () => Promise<void>,
+  ) {}
+
+  /** Whether a network of a model has an input of this name. */
+  async takes(model: Description, network: string, input: string): Promise<boolean> {
+    return (await this.session(model, network)).inputNames.includes(input);
+  }
+
+  /** The outputs of a network by their names. Throws `UnknownModel` or `NetworkFailed`. */
+  async run(
+    model: Description,
+    network: string,
+    inputs: Record<string, Floats>,
+  ): Promise<Record<string, Floats>> {
+    const session = await this.session(model, network);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const [name, { data, shape }] of Object.entries(inputs)) {
+      feeds[name] = new ort.Tensor("float32", data, shape);
+    }
+    const missing = session.inputNames.filter((name) => !(name in feeds));
+    if (missing.length) {
+      throw new UnknownModel(
+        `${network} of ${model.name} asks for ${missing.join(", ")}, which is unknown here: ` +
+          "it needs a newer picocodec",
+      );
+    }
+    try {
+      const outputs = await session.run(feeds);
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, tensor]) => [
+          name,
+          { data: tensor.data as Float32Array<ArrayBuffer>, shape: tensor.dims },
+        ]),
+      );
+    } catch (error) {
+      throw new NetworkFailed(`${network} of ${model.name} failed: ${String(error)}`);
+    }
+  }
+
+  private session(model: Description, network: string): Promise<ort.InferenceSession> {
+    const key = `${model.name}/${network}`;
+    const known = this.sessions.get(key) ?? this.load(model, `${network}.onnx`);
+    this.sessions.set(key, known);
+    known.catch(() => this.sessions.delete(key));
+    return known;
+  }
+
+  private async load(model: Description, file: string): Promise<ort.InferenceSession> {
+    const [bytes] = await Promise.all([this.files.read(model, file), this.start()]);
+    try {
+      return await ort.InferenceSession.create(bytes, {
+        executionProviders: ["wasm"],
+        logSeverityLevel: 3,
+      });
+    } catch (error) {
+      throw new NetworkFailed(`${file} of ${model.name} cannot be loaded: ${String(error)}`);
+    }
+  }
+}
