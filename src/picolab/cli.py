@@ -13,6 +13,7 @@ from picocodec.errors import PicoError
 from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
 from picolab.release.command import add_parser as add_release
+from picolab.search.command import add_parser as add_search
 from picolab.study.cli import add_parser as add_study
 from picolab.training.command import add_parser as add_training
 from picolab.training.curve import add_parser as add_curve
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # What to install for a command; for others the workbench, `lab`.
-EXTRAS = {"evaluate": "eval", "report": "eval", "encode": "eval", "curve": "eval"}
+EXTRAS = {"evaluate": "eval", "report": "eval", "encode": "eval", "curve": "eval", "search": "eval"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     add_training(commands)
     add_curve(commands)
     add_release(commands)
+    add_search(commands)
 
     ablate = commands.add_parser(
         "ablate",
