@@ -14,6 +14,7 @@ from picolab.data.cli import add_parser as add_data
 from picolab.evaluation.cli import add_parser as add_evaluation
 from picolab.release.command import add_parser as add_release
 from picolab.search.command import add_parser as add_search
+from picolab.search.command import add_variants_parser as add_variants
 from picolab.study.cli import add_parser as add_study
 from picolab.training.command import add_parser as add_training
 from picolab.training.curve import add_parser as add_curve
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
 
 # What to install for a command; for others the workbench, `lab`.
-EXTRAS = {"evaluate": "eval", "report": "eval", "encode": "eval", "curve": "eval", "search": "eval"}
+EXTRAS = {
+    "evaluate": "eval",
+    "report": "eval",
+    "encode": "eval",
+    "curve": "eval",
+    "search": "eval",
+    "variants": "eval",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     add_curve(commands)
     add_release(commands)
     add_search(commands)
+    add_variants(commands)
 
     ablate = commands.add_parser(
         "ablate",

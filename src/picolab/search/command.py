@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 UNTIL = ("cost", "time", "train")
@@ -57,6 +58,11 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--pixels", type=float, default=0, help="of the first round, not --hours")
     group.add_argument("--final-pixels", type=float, default=0, help="of the last round")
     group.add_argument("--recipe", type=Path, help="in place of the space's")
+    group.add_argument("--chosen", type=Path, help="where the best shape goes (beside the base)")
+    _add_engine(group)
+
+
+def _add_engine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tiles", type=Path, help="folder of tiles, in place of the recipe's")
     group.add_argument("--held-out", type=int, default=24, help="tiles to compare on (24)")
     group.add_argument("--processes", type=int, default=1, help="trainings at once (%(default)s)")
@@ -64,16 +70,46 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     group.add_argument("--float32", action="store_true", help="not in bfloat16")
     group.add_argument("--no-compile", action="store_true", help="without torch.compile")
-    group.add_argument("--chosen", type=Path, help="where the best shape goes (beside the base)")
+
+
+def add_variants_parser(commands: argparse._SubParsersAction) -> None:
+    variants = commands.add_parser(
+        "variants",
+        help="train variants of a shape on the engine of `train`, and tell what parts are worth",
+        description="The paper's ablation. The same command goes on from where it was ended.",
+    )
+    variants.add_argument("recipe", type=Path, help="how all are trained (recipes/search.toml)")
+    variants.add_argument(
+        "--pixels", type=float, required=True, help="of the recipe's last stage, each (1e9)"
+    )
+    variants.add_argument("--variants", type=_names, help="comma-separated names (all)")
+    variants.add_argument("-o", "--output", type=Path, help="folder (runs/NAME-variants)")
+    _add_engine(variants.add_argument_group("training"))
+    variants.set_defaults(run=run_variants)
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 def run(args: argparse.Namespace) -> int:
-    from picolab.search.devices import DeviceFailed
     from picolab.search.main import search
+
+    return _print(search, args)
+
+
+def run_variants(args: argparse.Namespace) -> int:
+    from picolab.search.main import compare_variants
+
+    return _print(compare_variants, args)
+
+
+def _print(work: Callable[[argparse.Namespace], str], args: argparse.Namespace) -> int:
+    from picolab.search.devices import DeviceFailed
     from picolab.search.workers import Stopped, WorkerFailed
 
     try:
-        print(search(args))
+        print(work(args))
     except (KeyboardInterrupt, Stopped):
         print("picolab: stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -6,10 +6,11 @@ import argparse
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from picolab.search import report
+from picolab.search.ablation import Ablation, ablate
 from picolab.search.devices import Command, Device, OnnxRuntime
 from picolab.search.funnel import (
     Crew,
@@ -28,6 +29,8 @@ from picolab.search.space import Side, Space, read_space
 from picolab.search.store import Store
 from picolab.search.timing import Timer
 from picolab.search.training import Job
+from picolab.search.variants import VARIANTS
+from picolab.training.lineage import Lineage, read_lineage
 
 
 def search(args: argparse.Namespace) -> str:
@@ -109,9 +112,17 @@ def open_tournament(
     recipe = args.recipe or space.recipe
     if recipe is None:
         raise ValueError(f"{args.space}: names no recipe, and no --recipe is given")
-    from picolab.training.lineage import read_lineage
+    job = common_job(args, recipe, read_lineage(recipe), store)
+    return Tournament(side, store, open_crew(args), job, folder.resolve() / "training")
 
-    lineage = read_lineage(recipe)  # now rather than in every worker
+
+def open_crew(args: argparse.Namespace) -> Crew:
+    return Crew(args.processes, args.ray)
+
+
+def common_job(args: argparse.Namespace, recipe: Path, lineage: Lineage, store: Store) -> Job:
+    """What all trainings have in common; `store` keeps what makes their figures comparable. Raises
+    `FileNotFoundError` where there are no tiles."""
     tiles = args.tiles or lineage.tiles
     if not (tiles / "tiles.csv").is_file():
         raise FileNotFoundError(f"{tiles}: no tiles.csv; make the folder with `picolab data build`")
@@ -127,10 +138,24 @@ def open_tournament(
         float32=args.float32,
         compile=not args.no_compile,
     )
-    trained_by = {"recipe": [asdict(stage) for stage in lineage.stages], "tiles": job.tiles}
-    store.claim(trained_by | {"held_out": job.held_out, "float32": job.float32})
-    crew = Crew(args.processes, args.ray)
-    return Tournament(side, store, crew, job, folder.resolve() / "training")
+    stages = [asdict(stage) for stage in lineage.stages]
+    store.claim(
+        {"recipe": stages, "tiles": job.tiles, "held_out": job.held_out, "float32": job.float32}
+    )
+    return job
+
+
+def compare_variants(args: argparse.Namespace) -> str:
+    """The ablation: its table, which is kept as `ablation.md`, too. Raises as `search` does."""
+    signal.signal(signal.SIGTERM, _stop)
+    lineage = read_lineage(args.recipe)
+    folder = args.output or Path("runs") / f"{lineage.name}-variants"
+    with Store(folder / "ablation.sqlite") as store:
+        job = replace(common_job(args, args.recipe, lineage, store), pixels=args.pixels)
+        ablation = Ablation(lineage.shape, args.variants or list(VARIANTS), job, folder.resolve())
+        text = ablate(ablation, open_crew(args), store)
+    (folder / "ablation.md").write_text(text + "\n")
+    return text
 
 
 def default_chosen(file: Path, space: Space) -> Path:

@@ -60,7 +60,7 @@ def timing_table(timings: Timings, target: Target, failed: int) -> list[str]:
             f"{len(timings.near):,}",
         ),
     ]
-    return _table(["", ""], rows)
+    return table(["", ""], rows)
 
 
 def entries(
@@ -122,7 +122,7 @@ def training_tables(
     head = ["round", "shapes", "pixels each", "best", "median", "second seed of the reference"]
     head += ["rank correlation with the next", "CPU hours since their starts"]
     lines = ["BD-rates of PSNR on held-out tiles, against the mean of the reference's seeds."]
-    lines += ["", *_table(head, rows)]
+    lines += ["", *table(head, rows)]
     for at in reversed(range(len(rows))):
         gone = set() if at + 1 >= len(rows) else set(store.results(at + 1))
         ended = [n for n in shapes if str(n) in store.results(at) and str(n) not in gone]
@@ -151,7 +151,7 @@ def shape_table(side: Side, listed: Sequence[Entry]) -> list[str]:
                 *(str(fields[name]) for name in side.choices),
             )
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def draw(side: Side, rounds: Sequence[Sequence[Entry]], file: Path) -> None:
@@ -215,6 +215,7 @@ def shape_toml(shape: Shape, comment: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table as lines."""
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Job:
     device: str = "cpu"
     float32: bool = False
     compile: bool = True
+    variant: str = "full"  # of the codec, see variants.py
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def train(job: Job) -> Trained | None:
     import torch
 
     from picolab.networks.shape import Shape
+    from picolab.search.variants import make_variant
     from picolab.training.lineage import read_lineage
     from picolab.training.run import Options, Run
     from picolab.training.validate import validate
@@ -79,6 +82,7 @@ def train(job: Job) -> Trained | None:
         compile=job.compile,
         lpips=False,
         tiles=Path(job.tiles) if job.tiles else None,
+        make_codec=partial(make_variant, job.variant),
     )
     spent, run = 0.0, None
     begun = (options.folder / last.name / "checkpoint").is_dir()

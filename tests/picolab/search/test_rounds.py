@@ -218,7 +218,7 @@ def test_the_whole_command_and_its_resumption(
     monkeypatch.setattr("picolab.search.timing.write_graph", write_fields)
     monkeypatch.setattr("picolab.search.main.open_device", lambda args: FakeDevice())
     crew = FakeCrew(stop_after=5)
-    monkeypatch.setattr("picolab.search.main.Crew", lambda *args: crew)
+    monkeypatch.setattr("picolab.search.main.open_crew", lambda args: crew)
     space = make_space(tmp_path)
     recipe, output = make_recipe(tmp_path, tiles), tmp_path / "out"
     command = ["search", str(space), "-o", str(output), "--tile", "64", "--timed", "20"]
