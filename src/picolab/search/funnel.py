@@ -17,6 +17,7 @@ from picolab.search.cost import Cost, cost_of_all
 from picolab.search.predictor import Accuracy, Predictor
 from picolab.search.progress import Progress, duration
 from picolab.search.rounds import (
+    LEAST_PIXELS,
     REFERENCES,
     Round,
     Speed,
@@ -32,7 +33,6 @@ from picolab.search.timing import Timer, learn, predict, relative_times, time_al
 from picolab.search.training import Job, Trained
 from picolab.search.workers import run_here, run_on_ray
 
-CALIBRATION = 1.5e7  # pixels that the reference trains first, to know the speed
 REFERENCE = "reference"
 TRIES = 20  # configurations timed for each that is wanted, where predictions lead nowhere
 
@@ -149,7 +149,7 @@ class Tournament:
         known = self.store.setting("speed")
         if known is None:
             name = reference_names()[0]
-            wanted = {name: self._job(name, CALIBRATION)}
+            wanted = {name: self._job(name, LEAST_PIXELS)}
             ((_, done),) = self.crew.run(wanted)
             if not done.pixels:
                 raise ValueError(f"{self.folder / name}: trained already; remove it to measure")

@@ -10,7 +10,7 @@ from picolab.search.store import Point, Result
 
 REFERENCES = 2  # seeds of the base shape, trained beside all others in every round
 LONGER = 4  # times the pixels of the round before that finalists get
-LEAST_PIXELS = 1e6  # of a first round that can tell anything
+LEAST_PIXELS = 1.5e7  # of a first round; those of the reference tell the speed
 
 
 @dataclass(frozen=True)

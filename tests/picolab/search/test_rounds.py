@@ -23,6 +23,7 @@ from picolab.networks.shape import read_shape
 from picolab.search.funnel import Crew, Tournament, reference_names, standing
 from picolab.search.report import agreement, shape_toml
 from picolab.search.rounds import (
+    LEAST_PIXELS,
     LONGER,
     REFERENCES,
     Round,
@@ -88,8 +89,9 @@ def test_rounds_fill_the_hours() -> None:
     rounds = rounds_within(6 * 3600, 2, speed, 24, 4)
     taken = (work(rounds) / speed.pixels + jobs(rounds) * speed.overhead) / 2
     assert taken == pytest.approx(6 * 3600)
+    assert rounds[0].pixels > LEAST_PIXELS  # or the reference would be ahead of the others
     with pytest.raises(ValueError, match="hours are too few to train 24 shapes .* are the least"):
-        rounds_within(60, 1, speed, 24, 4)
+        rounds_within(0.9 * 3600, 1, speed, 24, 4)
 
 
 def test_bd_rates_are_against_the_mean_of_the_seeds() -> None:
@@ -184,7 +186,7 @@ def test_the_speed_is_measured_once_on_the_reference(
     crew = FakeCrew()
     tournament = Tournament(side, store, crew, job, tmp_path / "t")
     rounds = tournament.plan(4, 2, 3600, 0, 0)
-    assert tournament.speed() == Speed(1.5e7 / 10, 2.0)
+    assert tournament.speed() == Speed(LEAST_PIXELS / 10, 2.0)
     assert [name for name, _ in crew.wanted] == ["reference-0"]
     assert work(rounds) / 1.5e6 + jobs(rounds) * 2 == pytest.approx(3600)
     assert tournament.plan(8, 2, 10, 5, 0) == rounds  # fixed from then on
