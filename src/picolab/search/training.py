@@ -18,9 +18,13 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from picolab.search.store import Point
+
+if TYPE_CHECKING:
+    from picolab.training.lineage import Lineage
+    from picolab.training.run import Options
 
 STOPPED = 3  # exit status of a worker that was told to stop, and has saved
 
@@ -45,8 +49,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """Quality after the pixels that were asked for; CPU seconds since the run's start; and of this
-    call: `pixels` of the last stage, the seconds that they took, and all seconds."""
+    """Quality after the pixels that were asked for; CPU seconds of the last stage since its
+    beginning; and of this call: `pixels` of that stage, the seconds that they took, all seconds."""
 
     points: tuple[Point, ...]
     cpu_seconds: float
@@ -57,22 +61,53 @@ class Trained:
 
 def train(job: Job) -> Trained | None:
     """Do a job, or go on with it; None where a signal ended it before the pixels were reached."""
+    from picolab.training.run import Run
+    from picolab.training.validate import validate
+
+    started = time.monotonic()
+    lineage, options = _prepared(job)
+    *earlier, last = lineage.stages
+    if not (options.folder / last.name / "checkpoint").is_dir():
+        for stage in earlier:
+            before = Run(lineage, stage, options)
+            before.go()
+            if before.progress.pixels < stage.pixels:
+                return None
+    run = Run(lineage, last, options)
+    first, begun = run.progress.pixels, time.monotonic()
+    run.go()
+    if run.progress.pixels < job.pixels:
+        return None
+    seconds = time.monotonic() - begun
+    for stage in earlier:  # only their ends were needed
+        shutil.rmtree(options.folder / stage.name, ignore_errors=True)
+    run.put(run.ema)
+    found = validate(run.codec, run.held_out, run.dtype, run.device, count=job.held_out)
+    return Trained(
+        points=tuple(Point(point.bpp, point.psnr) for point in found),
+        cpu_seconds=run.progress.cpu_seconds,
+        pixels=run.progress.pixels - first,
+        training_seconds=seconds,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _prepared(job: Job) -> tuple[Lineage, Options]:
+    """The recipe with the job's shape, seed and end, and how it is run."""
     import torch
 
     from picolab.networks.shape import Shape
     from picolab.search.variants import make_variant
     from picolab.training.lineage import read_lineage
-    from picolab.training.run import Options, Run
-    from picolab.training.validate import validate
+    from picolab.training.run import Options
 
-    started = time.monotonic()
     lineage = read_lineage(job.recipe)
-    last = replace(lineage.stages[-1], pixels=job.pixels)
+    *earlier, last = lineage.stages
     lineage = replace(
         lineage,
         shape=Shape(**job.shape),
         seed=job.seed,
-        stages=(*lineage.stages[:-1], last),
+        stages=(*earlier, replace(last, pixels=job.pixels)),
         curve_every=math.inf,
     )
     options = Options(
@@ -84,24 +119,7 @@ def train(job: Job) -> Trained | None:
         tiles=Path(job.tiles) if job.tiles else None,
         make_codec=partial(make_variant, job.variant),
     )
-    spent, run = 0.0, None
-    begun = (options.folder / last.name / "checkpoint").is_dir()
-    for stage in lineage.stages[-1:] if begun else lineage.stages:
-        run = Run(lineage, stage, options)
-        before, start = run.progress.pixels, time.monotonic()
-        run.go()
-        if run.progress.pixels < stage.pixels:
-            return None
-    assert run is not None
-    seconds = time.monotonic() - start
-    spent = run.progress.cpu_seconds
-    for stage in lineage.stages[:-1]:  # only their ends were needed
-        shutil.rmtree(options.folder / stage.name, ignore_errors=True)
-    run.put(run.ema)
-    found = validate(run.codec, run.held_out, run.dtype, run.device, count=job.held_out)
-    points = tuple(Point(point.bpp, point.psnr) for point in found)
-    pixels = run.progress.pixels - before
-    return Trained(points, spent, pixels, seconds, time.monotonic() - started)
+    return lineage, options
 
 
 def read_trained(path: Path) -> Trained:
