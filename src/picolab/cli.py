@@ -15,6 +15,7 @@ from picolab.evaluation import cli as evaluation
 from picolab.experiments import cli as experiments
 from picolab.networks import cli as networks
 from picolab.release import command as release
+from picolab.search import command as search
 from picolab.study import cli as study
 from picolab.training import command as training
 from picolab.training import curve
@@ -26,6 +27,7 @@ COMMANDS = (
     training,
     curve,
     experiments,
+    search,
     release,
     evaluation,
     study,

@@ -169,46 +169,59 @@ class ToPatches(ConvScale):
 
 
 class Block(nn.Module):
-    """`x + 1x1(LeakyReLU(3x3(x)))`, both of them ConvScale, the 3x3 dense."""
+    """`x + 1x1(LeakyReLU(3x3(x)))`, both of them ConvScale, the 3x3 dense.
 
-    def __init__(self, channels: int, expand: int = 1) -> None:
+    Of kind "311" it is PICO's ConvScale311: a further 1x1, with its LeakyReLU, between the two.
+    """
+
+    def __init__(self, channels: int, expand: int = 1, kind: str = "31") -> None:
         super().__init__()
         self.wide = ConvScale(channels, expand * channels, 3, gain=2**0.5)
+        self.between = between(expand * channels, kind)
         self.narrow = ConvScale(expand * channels, channels, gain=0.25)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(F.leaky_relu(self.wide(x), SLOPE, inplace=True))
+        return x + self.narrow(self.inside(x))
+
+    def inside(self, x: Tensor) -> Tensor:
+        """What the last convolution sees of `x`."""
+        inner = F.leaky_relu(self.wide(x), SLOPE, inplace=True)
+        if self.between is not None:
+            inner = F.leaky_relu(self.between(inner), SLOPE, inplace=True)
+        return inner
 
 
 class Chain(nn.Module):
     """PICO's CS-Chain: blocks, then this resolution's learned scale, a gain for each channel and
     level."""
 
-    def __init__(self, channels: int, repeats: int, knots: int, expand: int = 1) -> None:
+    def __init__(
+        self, channels: int, repeats: int, knots: int, expand: int = 1, kind: str = "31"
+    ) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(Block(channels, expand) for _ in range(repeats)))
+        self.blocks = nn.Sequential(*(Block(channels, expand, kind) for _ in range(repeats)))
         self.scale = Gains(channels, knots)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         return scaled(self.blocks(x), self.scale(level))
 
 
-class DialBlock(nn.Module):
+class DialBlock(Block):
     """A block that follows level and realism, and is given noise.
 
     `x + gain * 1x1(LeakyReLU(3x3(x + realism * 1x1(noise))))`, where the gain of each channel is
     that of the level, times as much again as realism asks for.
     """
 
-    def __init__(self, channels: int, noise_channels: int, knots: int, expand: int = 1) -> None:
-        super().__init__()
-        self.wide = ConvScale(channels, expand * channels, 3, gain=2**0.5)
-        self.narrow = ConvScale(expand * channels, channels, gain=0.25)
+    def __init__(
+        self, channels: int, noise_channels: int, knots: int, expand: int = 1, kind: str = "31"
+    ) -> None:
+        super().__init__(channels, expand, kind)
         self.gain = Gains(channels, knots)
         self.realistic = Gains(channels, knots)
         self.noise = ConvScale(noise_channels, channels, gain=0.1) if noise_channels else None
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: Tensor, level: Tensor, realism: Tensor | None = None, noise: Tensor | None = None
     ) -> Tensor:
         """`realism` `[B]`, None where all of it is 0; `noise` `[B, N, H, W]`, as large as x."""
@@ -217,8 +230,12 @@ class DialBlock(nn.Module):
             gain = gain * self.realistic(level) ** realism[:, None]
             if self.noise is not None and noise is not None:
                 seen = x + scaled(self.noise(noise), realism[:, None])
-        inner = F.leaky_relu(self.wide(seen), SLOPE, inplace=True)
-        return x + scaled(self.narrow(inner), gain)
+        return x + scaled(self.narrow(self.inside(seen)), gain)
+
+
+def between(channels: int, kind: str) -> ConvScale | None:
+    """The 1x1 in the middle of a block of kind "311"."""
+    return ConvScale(channels, channels, gain=2**0.5) if kind == "311" else None
 
 
 def scaled(x: Tensor, gain: Tensor) -> Tensor:

@@ -18,16 +18,22 @@ CONTEXT = ("scale_decoder", "context_decoder", "context_model")
 
 
 def multiply_accumulates(codec: nn.Module) -> dict[str, float]:
-    """Multiply-accumulates per pixel of each part, counted while coding one 512x512 tile."""
+    """Multiply-accumulates per pixel of each part: what a 512x512 tile takes more than one of
+    256x256. What is done once for all pixels, such as folding scales into weights, is no cost."""
+    large, small = _counted(codec, TILE), _counted(codec, TILE // 2)
+    pixels = TILE**2 - (TILE // 2) ** 2
+    return {name: (large[name] - small[name]) / pixels for name in large}
+
+
+@torch.no_grad()
+def _counted(codec: nn.Module, side: int) -> dict[str, float]:
+    """Multiply-accumulates of each part while coding a tile."""
     patches = isinstance(codec, model.Codec)
-    tile = torch.zeros(1, 192, TILE // 8, TILE // 8) if patches else torch.rand(1, 3, TILE, TILE)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    tile = torch.zeros(1, 192, side // 8, side // 8) if patches else torch.rand(1, 3, side, side)
+    with FlopCounterMode(display=False) as counter:
         codec(tile, torch.tensor([0.5]), hard=True)
     counts = counter.get_flop_counts()
-    return {
-        name: sum(counts[f"Codec.{name}"].values()) / 2 / TILE**2
-        for name, _ in codec.named_children()
-    }
+    return {n: sum(counts[f"Codec.{n}"].values()) / 2 for n, _ in codec.named_children()}
 
 
 def cost_table(path: Path) -> str:

@@ -81,9 +81,9 @@ class Encoder(nn.Module):
         super().__init__()
         c8, c16, ch, k = s.encoder_channels_8, s.encoder_channels_16, s.hyper_channels, s.knots
         self.stem = FromPatches(c8)
-        self.chain8 = Chain(c8, s.encoder_blocks_8, k, s.expand_8)
+        self.chain8 = Chain(c8, s.encoder_blocks_8, k, s.expand_8, s.block)
         self.down = Down(c8, c16)
-        self.chain16 = Chain(c16, s.encoder_blocks_16, k, s.expand_16)
+        self.chain16 = Chain(c16, s.encoder_blocks_16, k, s.expand_16, s.block)
         self.head = ConvScale(c16, s.y_channels, gain=0.0)
         self.shortcut = SquaresToLatent(s.y_channels)
         self.gain = LatentGains(s.y_channels, k, inverse=False)
@@ -333,13 +333,15 @@ class Decoder(nn.Module):
     def __init__(self, s: Shape) -> None:
         super().__init__()
         c8, c16, k = s.decoder_channels_8, s.decoder_channels_16, s.knots
+        own = s.of_decoder
         self.gain = LatentGains(s.y_channels, k, inverse=True)
         self.stem = ConvScale(s.y_channels, c16)
-        self.chain16 = Chain(c16, s.decoder_blocks_16, k, s.expand_16)
+        self.chain16 = Chain(c16, s.decoder_blocks_16, k, own.expand_16, own.block)
         self.up = Up(c16, c8)
-        self.chain8 = Chain(c8, s.decoder_blocks_8 - s.dial_blocks, k, s.expand_8)
+        self.chain8 = Chain(c8, s.decoder_blocks_8 - s.dial_blocks, k, own.expand_8, own.block)
         self.dial = nn.ModuleList(
-            DialBlock(c8, s.noise_channels, k, s.expand_8) for _ in range(s.dial_blocks)
+            DialBlock(c8, s.noise_channels, k, own.expand_8, own.block)
+            for _ in range(s.dial_blocks)
         )
         self.head = ToPatches(c8)
         self.shortcut = LatentToSquares(s.y_channels, s.overlap)

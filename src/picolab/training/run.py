@@ -15,7 +15,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from picolab.data.crops import TileFile, principal_components
 from picolab.losses.lpips import LPIPS
 from picolab.losses.objective import Objective
 from picolab.networks.model import Codec, quantise, squared_error
+from picolab.networks.shape import Shape
 from picolab.training.checkpoint import (
     load_checkpoint,
     load_optimiser_tensors,
@@ -70,6 +71,7 @@ class Options:
     dry_run: bool = False
     lpips: bool = True
     tiles: Path | None = None  # in place of the recipe's
+    make_codec: Callable[[Shape], Codec] = Codec  # a variant of it, in an ablation
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Run:
         self.tiles = TileFile(folder, False, lineage.draws).to(self.device)
         self.held_out = TileFile(folder, True, lineage.draws)
         torch.manual_seed(lineage.seed)  # every process starts from the same weights
-        self.codec = Codec(lineage.shape)
+        self.codec = options.make_codec(lineage.shape)
         self.progress = Progress()
         self.controller = LambdaController(lineage.bits, self.codec, self.device)
         self._begin()
