@@ -1,4 +1,4 @@
-"""What the encoder's choices are fitted to. Made by `python -m picolab.fitting`, never typed."""
+"""What the encoder's choices are fitted to: made by `picolab judge`, never typed."""
 
 # Bits for squared errors of values 0 to 1, and for detail, of a pixel: at level 0, and how many
 # times that at level 1000, in between by a power of it.

@@ -1,4 +1,4 @@
-"""`picolab ablate`, `picolab compare` and `picolab index`."""
+"""`picolab ablate`, `picolab compare`, `picolab judge` and `picolab index`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the commands; `args.run(args)` returns the exit code."""
     _add_ablate(commands)
     _add_compare(commands)
+    _add_judge(commands)
     _add_index(commands)
 
 
@@ -53,6 +54,33 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile the codec")
     parser.add_argument("--dry-run", action="store_true", help="a few steps of each phase")
     parser.set_defaults(run=_ablate)
+
+
+def _add_judge(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "judge",
+        help="fit what the encoder chooses by, to LPIPS, DISTS and squared errors",
+        description="Prints how far the encoder's choices are from the best ones.",
+    )
+    parser.add_argument("tiles", type=Path, help="a folder of `picolab data build`")
+    parser.add_argument("trials", type=Path, help="a JSON file that keeps what was measured")
+    parser.add_argument("-o", "--output", type=Path, help="the module to write")
+    parser.add_argument("--natural", type=int, default=24, help="crops (%(default)s)")
+    parser.add_argument("--text", type=int, default=18, help="crops (%(default)s)")
+    parser.add_argument("--graphics", type=int, default=18, help="crops (%(default)s)")
+    parser.set_defaults(run=_judge)
+
+
+def _judge(args: argparse.Namespace) -> int:
+    from picolab.experiments.judge import fit
+
+    counts = {name: getattr(args, name) for name in ("natural", "text", "graphics")}
+    module = fit(args.tiles, args.trials, counts)
+    if args.output:
+        args.output.write_text(module)
+    else:
+        print(module)
+    return 0
 
 
 def _add_compare(commands: argparse._SubParsersAction) -> None:

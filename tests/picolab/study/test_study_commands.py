@@ -69,11 +69,11 @@ def test_who_is_left_out_is_for_the_plan_to_say(gallery, tmp_path: Path, capsys)
     database, out = str(tmp_path / "study.sqlite"), tmp_path / "report"
     plan = ["plan", str(gallery.folder), database, "--crop", "96", "--plates", "0", "--raters", "9"]
     plan += ["--trials", "36", "--trap-every", "4", "--least-wrong", "1", "--wrong-share", "0"]
-    assert alone(plan) == 0
+    assert run(plan) == 0
     simulate = ["simulate", "raters", database, "--count", "9", "--truth", "psnr"]
-    assert alone([*simulate, "--cheats", "0"]) == 0
+    assert run([*simulate, "--cheats", "0"]) == 0
     rate = ["-o", str(out), "--method", "laplace"]
-    assert alone(["rate", database, *rate]) == 0
+    assert run(["rate", database, *rate]) == 0
     votes, text = out / "votes.csv", capsys.readouterr().out
     wrong: dict[str, int] = {}
     for row in table(votes):
@@ -82,12 +82,12 @@ def test_who_is_left_out_is_for_the_plan_to_say(gallery, tmp_path: Path, capsys)
     strict = {name for name, count in wrong.items() if count}
     assert strict and f"{len(strict)} more left out" in text
     # The same votes as a file, by a rule of one's own: nobody is left out.
-    assert alone(["rate", str(votes), *rate, "--least-wrong", "10"]) == 0
+    assert run(["rate", str(votes), *rate, "--least-wrong", "10"]) == 0
     assert "nobody left out" in capsys.readouterr().out
     with pytest.raises(ValueError, match="not decided afterwards"):
-        alone(["rate", database, *rate, "--least-wrong", "10"])
+        run(["rate", database, *rate, "--least-wrong", "10"])
     with pytest.raises(ValueError, match="between 0 and 1"):
-        alone(["rate", str(votes), *rate, "--wrong-share", "25"])
+        run(["rate", str(votes), *rate, "--wrong-share", "25"])
 
 
 def test_what_cannot_be_done_is_said(gallery, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Numbers for the encoder's judge, fitted on training tiles.
 
-    python -m picolab.fitting tiles trials.json -o src/picocodec/encoding/fitted.py
+    picolab judge tiles trials.json -o src/picocodec/encoding/fitted.py
 
 Each crop is coded by the networks and by AV1 at several levels, and what that shows is measured by
 LPIPS (AlexNet), DISTS and squared errors. What these are worth in bits, the networks themselves
@@ -10,7 +10,6 @@ neither LPIPS nor DISTS, is fitted to choose as the sum of the three would.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from collections.abc import Sequence
@@ -261,7 +260,7 @@ def as_module(judge: Judgement, quality: Sequence[float], foreseen: Sequence[flo
     def numbers(values: Sequence[float]) -> str:
         return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
 
-    return f'''"""What the encoder's choices are fitted to. Made by `python -m picolab.fitting`, never typed."""
+    return f'''"""What the encoder's choices are fitted to: made by `picolab judge`, never typed."""
 
 # Bits for squared errors of values 0 to 1, and for detail, of a pixel: at level 0, and how many
 # times that at level 1000, in between by a power of it.
@@ -305,30 +304,16 @@ def load(path: Path) -> list[Crop]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tiles", type=Path, help="a folder of `picolab data build`")
-    parser.add_argument("trials", type=Path, help="a JSON file that keeps what was measured")
-    parser.add_argument("-o", "--output", type=Path, help="the module to write")
-    parser.add_argument("--natural", type=int, default=24, help="crops (default: %(default)s)")
-    parser.add_argument("--text", type=int, default=18, help="crops (default: %(default)s)")
-    parser.add_argument("--graphics", type=int, default=18, help="crops (default: %(default)s)")
-    args = parser.parse_args()
-    crops = load(args.trials)
-    collector = Collector(args.tiles)
-    counts = {name: getattr(args, name) for name in ("natural", "text", "graphics")}
+def fit(tiles: Path, kept: Path, counts: dict[str, int]) -> str:
+    """The text of the module, fitted to so many crops of each category; `kept` is a JSON file of
+    what was measured, which is gone on from. Prints how good the choices are."""
+    crops = load(kept)
+    collector = Collector(tiles)
     for tile in collector.chosen(counts, seed=0):
         if tile not in {crop.tile for crop in crops}:
             crops.append(collector.measure(tile))
-            args.trials.write_text(json.dumps([asdict(crop) for crop in crops]))
+            kept.write_text(json.dumps([asdict(crop) for crop in crops]))
     rates = exchange_rates(crops)
     judge = fit_judgement(crops, rates)
     print(report(crops, judge, rates))
-    module = as_module(judge, fit_quality(crops, rates), fit_foreseen(crops, judge))
-    print(module)
-    if args.output:
-        args.output.write_text(module)
-
-
-if __name__ == "__main__":
-    main()
+    return as_module(judge, fit_quality(crops, rates), fit_foreseen(crops, judge))
