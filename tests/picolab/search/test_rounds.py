@@ -37,7 +37,7 @@ from picolab.search.rounds import (
 from picolab.search.space import read_space
 from picolab.search.store import Point, Result, Store
 from picolab.search.training import Job, Trained, train
-from picolab.search.workers import Stopped, Worker, WorkerFailed, run_here, run_on_ray
+from picolab.search.workers import Stopped, Worker, WorkerFailed, run_here
 from picolab.training.checkpoint import load_checkpoint
 
 
@@ -134,14 +134,6 @@ def test_seeds_and_shapes_differ(job: Job) -> None:
         )
     ]
     assert len({done.points for done in found if done is not None}) == 3
-
-
-def test_jobs_are_done_over_ray(job: Job) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed")
-    ((name, done),) = run_on_ray({"a": job}, "here")
-    assert name == "a" and done.pixels == job.pixels - 64**2
-    with pytest.raises(WorkerFailed, match="training ended with 1"):
-        list(run_on_ray({"a": replace(job, recipe="absent.toml")}, "here"))
 
 
 class FakeCrew(Crew):
