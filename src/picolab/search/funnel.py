@@ -22,7 +22,6 @@ from picolab.search.rounds import (
     Round,
     Speed,
     bd,
-    jobs,
     plan_rounds,
     rounds_within,
     work,
@@ -153,8 +152,9 @@ class Tournament:
             ((_, done),) = self.crew.run(wanted)
             if not done.pixels:
                 raise ValueError(f"{self.folder / name}: trained already; remove it to measure")
-            rest = done.seconds - done.training_seconds
-            known = asdict(Speed(done.pixels / done.training_seconds, rest))
+            rest = done.seconds - done.training_seconds - done.start_seconds
+            speed = Speed(done.pixels / done.training_seconds, rest, done.start_seconds)
+            known = asdict(speed)
             self.store.set("speed", known)
         return Speed(**known)
 
@@ -246,6 +246,5 @@ def sizes(rounds: Sequence[Round], speed: Speed | None, processes: int) -> str:
         ", ".join(lines) + f", and {REFERENCES} seeds of the reference: {work(rounds):.3g} pixels"
     )
     if speed is not None:
-        seconds = (work(rounds) / speed.pixels + jobs(rounds) * speed.overhead) / processes
-        text += f", about {duration(seconds)}"
+        text += f", about {duration(speed.seconds(rounds) / processes)}"
     return text

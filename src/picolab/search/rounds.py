@@ -23,10 +23,17 @@ class Round:
 
 @dataclass(frozen=True)
 class Speed:
-    """Of one process: pixels of training a second, and seconds that a job takes besides."""
+    """Of one process: pixels of training a second; seconds that each job takes besides, such as
+    for measuring quality; and those that a run's start takes, once."""
 
     pixels: float
     overhead: float
+    start: float
+
+    def seconds(self, rounds: Sequence[Round]) -> float:
+        """How long all rounds take."""
+        starts = rounds[0].shapes + REFERENCES
+        return work(rounds) / self.pixels + jobs(rounds) * self.overhead + starts * self.start
 
 
 def plan_rounds(
@@ -63,10 +70,10 @@ def rounds_within(
 ) -> tuple[Round, ...]:
     """The rounds that take so long. Raises `ValueError` for too short a time."""
     unit = plan_rounds(shapes, finalists, 1.0)
-    left = seconds * processes - jobs(unit) * speed.overhead
-    pixels = left * speed.pixels / work(unit)
+    each = work(unit) / speed.pixels  # seconds for each pixel of the first round
+    pixels = (seconds * processes - speed.seconds(unit)) / each
     if pixels < LEAST_PIXELS:
-        least = (LEAST_PIXELS * work(unit) / speed.pixels + jobs(unit) * speed.overhead) / processes
+        least = (LEAST_PIXELS * each + speed.seconds(unit)) / processes
         raise ValueError(
             f"{seconds / 3600:.2g} hours are too few to train {shapes} shapes on "
             f"{speed.pixels:.3g} pixels a second; {least / 3600:.2g} are the least"

@@ -50,12 +50,14 @@ class Job:
 @dataclass(frozen=True)
 class Trained:
     """Quality after the pixels that were asked for; CPU seconds of the last stage since its
-    beginning; and of this call: `pixels` of that stage, the seconds that they took, all seconds."""
+    beginning; and of this call: `pixels` of that stage without its first step, which compiles, the
+    seconds that they took, those of the stages before, and all seconds."""
 
     points: tuple[Point, ...]
     cpu_seconds: float
     pixels: float
     training_seconds: float
+    start_seconds: float
     seconds: float
 
 
@@ -73,7 +75,10 @@ def train(job: Job) -> Trained | None:
             before.go()
             if before.progress.pixels < stage.pixels:
                 return None
+    start = time.monotonic() - started
     run = Run(lineage, last, options)
+    if run.progress.pixels + run.step_pixels < job.pixels:
+        run.step()
     first, begun = run.progress.pixels, time.monotonic()
     run.go()
     if run.progress.pixels < job.pixels:
@@ -88,6 +93,7 @@ def train(job: Job) -> Trained | None:
         cpu_seconds=run.progress.cpu_seconds,
         pixels=run.progress.pixels - first,
         training_seconds=seconds,
+        start_seconds=start,
         seconds=time.monotonic() - started,
     )
 

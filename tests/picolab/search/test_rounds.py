@@ -37,7 +37,7 @@ from picolab.search.rounds import (
 from picolab.search.space import read_space
 from picolab.search.store import Point, Result, Store
 from picolab.search.training import Job, Trained, train
-from picolab.search.workers import Stopped, Worker, WorkerFailed, run_here, run_on_ray
+from picolab.search.workers import Stopped, Worker, WorkerFailed, run_here
 from picolab.training.checkpoint import load_checkpoint
 
 
@@ -85,10 +85,10 @@ def test_work_counts_what_each_round_adds() -> None:
 
 
 def test_rounds_fill_the_hours() -> None:
-    speed = Speed(pixels=0.7e6, overhead=30)
+    speed = Speed(pixels=0.7e6, overhead=30, start=20)
     rounds = rounds_within(6 * 3600, 2, speed, 24, 4)
-    taken = (work(rounds) / speed.pixels + jobs(rounds) * speed.overhead) / 2
-    assert taken == pytest.approx(6 * 3600)
+    training = work(rounds) / 0.7e6 + jobs(rounds) * 30 + (24 + REFERENCES) * 20
+    assert training / 2 == pytest.approx(speed.seconds(rounds) / 2) == pytest.approx(6 * 3600)
     assert rounds[0].pixels > LEAST_PIXELS  # or the reference would be ahead of the others
     with pytest.raises(ValueError, match="hours are too few to train 24 shapes .* are the least"):
         rounds_within(0.9 * 3600, 1, speed, 24, 4)
@@ -113,7 +113,8 @@ def test_a_job_goes_on_where_an_earlier_round_ended(job: Job) -> None:
     for pixels in (3 * 64**2, 6 * 64**2):
         done = train(replace(job, pixels=pixels))
         assert done is not None
-        assert done.pixels == 3 * 64**2 and 0 < done.training_seconds < done.seconds
+        assert done.pixels == 2 * 64**2  # without the first step
+        assert 0 < done.training_seconds + done.start_seconds < done.seconds
         assert len(done.points) >= 4 and all(
             0 < p.bpp < 24 and 5 < p.psnr < 60 for p in done.points
         )
@@ -135,14 +136,6 @@ def test_seeds_and_shapes_differ(job: Job) -> None:
     assert len({done.points for done in found if done is not None}) == 3
 
 
-def test_jobs_are_done_over_ray(job: Job) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed")
-    ((name, done),) = run_on_ray({"a": job}, "here")
-    assert name == "a" and done.pixels == job.pixels
-    with pytest.raises(WorkerFailed, match="training ended with 1"):
-        list(run_on_ray({"a": replace(job, recipe="absent.toml")}, "here"))
-
-
 class FakeCrew(Crew):
     """Trains nothing: a shape's bits follow from its number, more exactly after more pixels."""
 
@@ -157,7 +150,7 @@ class FakeCrew(Crew):
             self.wanted.append((name, job.pixels))
             Path(job.folder).mkdir(parents=True, exist_ok=True)
             off = {"reference-0": 1.0, "reference-1": 1.01}.get(name) or 0.9 + int(name) / 100
-            yield name, Trained(points(off), 60.0, job.pixels, 10.0, 12.0)
+            yield name, Trained(points(off), 60.0, job.pixels, 10.0, 0.5, 12.5)
 
 
 @pytest.fixture
@@ -194,9 +187,9 @@ def test_the_speed_is_measured_once_on_the_reference(
     crew = FakeCrew()
     tournament = Tournament(side, store, crew, job, tmp_path / "t")
     rounds = tournament.plan(4, 2, 3600, 0, 0)
-    assert tournament.speed() == Speed(LEAST_PIXELS / 10, 2.0)
+    assert tournament.speed() == Speed(LEAST_PIXELS / 10, 2.0, 0.5)
     assert [name for name, _ in crew.wanted] == ["reference-0"]
-    assert work(rounds) / 1.5e6 + jobs(rounds) * 2 == pytest.approx(3600)
+    assert tournament.speed().seconds(rounds) == pytest.approx(3600)
     assert tournament.plan(8, 2, 10, 5, 0) == rounds  # fixed from then on
 
 
@@ -217,7 +210,7 @@ def test_workers_train_stop_at_checkpoints_and_tell_errors(job: Job) -> None:
         worker.trained()
     step = load_checkpoint(checkpoint.parent)[1]["progress"]["step"]
     ((name, done),) = run_here({"a": replace(job, pixels=(step + 2) * 64**2)}, 1)
-    assert name == "a" and done.pixels == 2 * 64**2
+    assert name == "a" and done.pixels == 64**2  # without the first step
     with pytest.raises(WorkerFailed, match="training ended with 1: (.|\n)*No such file"):
         list(run_here({"a": replace(job, recipe="absent.toml")}, 1))
 

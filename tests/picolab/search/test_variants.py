@@ -117,7 +117,7 @@ class FakeCrew(Crew):
             factor = {"full": 1 + job.seed / 50, "no-width": 1.2}.get(job.variant, 2.0)
             bpp = (0.1, 0.2, 0.4, 0.8)
             points = tuple(Point(factor * b, 30 + 4 * at) for at, b in enumerate(bpp))
-            yield name, Trained(points, 1800, job.pixels, 10, 12)
+            yield name, Trained(points, 1800, job.pixels, 10, 1, 12)
 
 
 def test_the_command_compares_and_goes_on(
