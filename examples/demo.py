@@ -2,14 +2,14 @@
 
     python examples/demo.py [PHOTO ...] --output FOLDER
 
-Prints bytes, bits per pixel, PSNR and times; writes FOLDER/index.html, with every picture beside
-it, to look at the codecs side by side. Needs nothing but picocodec itself.
+Prints bytes, bits per pixel, PSNR and times; writes FOLDER/index.html, the comparison viewer, to
+look at any two codecs in one frame. Needs nothing but picocodec itself; JPEG XL, LPIPS and DISTS
+are there where `pip install 'picocodec[eval]'` and their weights ($PICOLAB_WEIGHTS) are.
 """
 
 from __future__ import annotations
 
 import argparse
-import html
 import io
 import time
 from collections.abc import Callable
@@ -21,9 +21,20 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 import picocodec
+from picolab.evaluation.viewer import (
+    Column,
+    Rate,
+    Scene,
+    Shown,
+    copy_live,
+    fragment,
+    page,
+    parts_of,
+)
 
 QUALITIES = (15, 35, 55)
 PHOTOS = Path(__file__).parent / "photos"
+PERCEPTUAL = {"lpips_alex": "LPIPS", "dists": "DISTS"}
 
 
 class Result(NamedTuple):
@@ -33,6 +44,7 @@ class Result(NamedTuple):
     pixels: NDArray[np.uint8]
     encode_seconds: float
     decode_seconds: float
+    data: bytes
 
 
 def pico(image: Image.Image, quality: float) -> Result:
@@ -41,7 +53,8 @@ def pico(image: Image.Image, quality: float) -> Result:
     middle = time.perf_counter()
     pixels = picocodec.decode(data)
     end = time.perf_counter()
-    return Result("picocodec", f"q {quality:g}", len(data), pixels, middle - start, end - middle)
+    seconds = middle - start, end - middle
+    return Result("picocodec", f"q {quality:g}", len(data), pixels, *seconds, data)
 
 
 def pillow(image: Image.Image, codec: str, quality: int, **options: object) -> Result:
@@ -50,10 +63,10 @@ def pillow(image: Image.Image, codec: str, quality: int, **options: object) -> R
     image.save(buffer, codec, quality=quality, **options)
     middle = time.perf_counter()
     with Image.open(buffer) as decoded:
-        pixels = np.asarray(decoded.convert("RGB"))
+        pixels = np.array(decoded.convert("RGB"))
     end = time.perf_counter()
-    size = len(buffer.getvalue())
-    return Result(codec, f"q {quality}", size, pixels, middle - start, end - middle)
+    data = buffer.getvalue()
+    return Result(codec, f"q {quality}", len(data), pixels, middle - start, end - middle, data)
 
 
 def peers() -> dict[str, Callable[[Image.Image, int], Result]]:
@@ -64,6 +77,28 @@ def peers() -> dict[str, Callable[[Image.Image, int], Result]]:
         found["WebP"] = lambda image, q: pillow(image, "WEBP", q, method=6)
     if features.check("avif"):
         found["AVIF"] = lambda image, q: pillow(image, "AVIF", q, subsampling="4:4:4", speed=6)
+    try:
+        import pillow_jxl  # noqa: F401
+    except ImportError:
+        return found
+    found["JXL"] = lambda image, q: pillow(image, "JXL", q)
+    return found
+
+
+def metrics() -> dict[str, Callable[..., float]]:
+    """PSNR, and the perceptual ones that can run here, by name."""
+    found: dict[str, Callable[..., float]] = {"psnr": psnr}
+    try:
+        from picolab.evaluation.metrics import METRICS, check
+        from picolab.evaluation.metrics.protocol import Missing
+    except ImportError:  # without picocodec[eval]
+        return found
+    for name in PERCEPTUAL:
+        try:
+            check(name)
+        except Missing:
+            continue
+        found[name] = METRICS[name]()
     return found
 
 
@@ -86,43 +121,42 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
 
 
-def compare(path: Path, folder: Path) -> list[str]:
-    """The rows of one photo for the page; prints the same."""
+def compare(path: Path, folder: Path, measures: dict[str, Callable[..., float]]) -> Scene:
+    """What the viewer shows of one photo; prints a table of it."""
     with Image.open(path) as opened:
-        original = np.asarray(opened.convert("RGB"))
+        original = np.array(opened.convert("RGB"))
     image = Image.fromarray(original)  # without metadata, which would count for every codec
-    pixel_count = image.width * image.height
     image.save(folder / f"{path.stem}.png")
     print(f"\n{path.name}, {image.width}x{image.height}")
     print(f"  {'codec':10}{'setting':>9}{'bytes':>9}{'bpp':>7}{'PSNR':>7}{'enc s':>8}{'dec s':>8}")
-    rows = []
+    rates = []
     for quality in QUALITIES:
         ours = pico(image, quality)
         results = [ours] + [at_size(encode, image, ours.size) for encode in peers().values()]
-        cells = [f'<figure><img src="{path.stem}.png"><figcaption>original</figcaption></figure>']
+        shown = []
         for r in results:
-            bpp, quality_db = 8 * r.size / pixel_count, psnr(original, r.pixels)
-            name = f"{path.stem}-{quality}-{r.codec}.png"
-            Image.fromarray(r.pixels).save(folder / name)
-            note = "" if r.size <= ours.size else " (cannot go lower)"
+            measured = {name: measure(original, r.pixels) for name, measure in measures.items()}
+            bpp = 8 * r.size / (image.width * image.height)
             print(
-                f"  {r.codec:10}{r.setting:>9}{r.size:9}{bpp:7.3f}{quality_db:7.2f}"
-                f"{r.encode_seconds:8.2f}{r.decode_seconds:8.2f}{note}"
+                f"  {r.codec:10}{r.setting:>9}{r.size:9}{bpp:7.3f}{measured['psnr']:7.2f}"
+                f"{r.encode_seconds:8.2f}{r.decode_seconds:8.2f}"
+                + ("" if r.size <= ours.size else " (cannot go lower)")
             )
-            caption = f"{r.codec} {r.setting}: {r.size} bytes, {bpp:.3f} bpp, {quality_db:.2f} dB"
-            cells.append(
-                f'<figure><img src="{name}"><figcaption>{html.escape(caption + note)}'
-                "</figcaption></figure>"
-            )
-        rows.append(f"<h2>{path.name}, quality {quality}</h2><div>{''.join(cells)}</div>")
-    return rows
+            shown.append(shown_in(folder, f"{path.stem}-{quality}-{r.codec}", r, measured))
+        rates.append(Rate(f"quality {quality}", ours.size, shown))
+    return Scene(path.name, image.width, image.height, f"{path.stem}.png", rates)
 
 
-STYLE = """
-body { font: 14px sans-serif; margin: 1em; background: #222; color: #ddd }
-div { display: flex; gap: 8px; overflow-x: auto }
-figure { margin: 0 } figcaption { padding: 4px 0 }
-"""
+def shown_in(folder: Path, name: str, result: Result, measured: dict[str, float]) -> Shown:
+    """A result's pixels, and its file if it is ours, written for the viewer."""
+    Image.fromarray(result.pixels).save(folder / f"{name}.png")
+    file, parts = "", []
+    if result.codec == "picocodec":
+        file = f"{name}.pico"
+        (folder / file).write_bytes(result.data)
+        parts = parts_of(result.data)
+    source = f"{name}.png"
+    return Shown(result.codec, result.setting, result.size, source, measured, file, parts)
 
 
 def main() -> None:
@@ -134,14 +168,15 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     photos = args.photos or sorted(p for p in PHOTOS.iterdir() if p.suffix in (".png", ".jpg"))
     pico(Image.new("RGB", (64, 64)), 50)  # loads the networks, so that no photo pays for it
-    sections = [row for photo in photos for row in compare(photo, folder)]
-    page = folder / "index.html"
-    page.write_text(
-        f"<!doctype html><meta charset=utf-8><title>picocodec</title><style>{STYLE}</style>"
-        f"<h1>picocodec {picocodec.__version__}, and others at no more bytes</h1>"
-        + "".join(sections)
-    )
-    print(f"\nlook at {page}")
+    measures = metrics()
+    scenes = [compare(photo, folder, measures) for photo in photos]
+    columns = [Column("psnr", "PSNR (dB)", higher_is_better=True)]
+    columns += [Column(name, PERCEPTUAL[name], False) for name in measures if name in PERCEPTUAL]
+    title = f"picocodec {picocodec.__version__}"
+    viewer = fragment(scenes, columns, copy_live(folder))
+    out = folder / "index.html"
+    out.write_text(page(title, "beside others at no more bytes", viewer), "utf-8")
+    print(f"\nlook at {out}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,16 @@ from PIL import Image
 from picolab.evaluation.metrics import METRICS, Metric
 from picolab.evaluation.peers.protocol import Codec, Picture
 from picolab.evaluation.results import Run
-from picolab.evaluation.viewer import Column, Part, Rate, Scene, Shown, copy_live, fragment, page
+from picolab.evaluation.viewer import (
+    Column,
+    Rate,
+    Scene,
+    Shown,
+    copy_live,
+    fragment,
+    page,
+    parts_of,
+)
 
 BPPS = (0.1, 0.2, 0.4, 0.8)
 CLOSE = 0.01  # of the target: a file that much smaller needs no further search
@@ -98,24 +107,6 @@ def at_most(encode: Callable[[float], bytes], codec: Codec, target: int) -> tupl
         else:
             high = float(tried)
     return best, rate
-
-
-def parts_of(file: bytes) -> list[Part]:
-    """Which parts of a .pico file are coded how; nothing of other files."""
-    from picocodec.format import container
-    from picocodec.format.pieces import CoderId
-    from picocodec.format.tiles import area_of
-
-    if not file.startswith(container.SIGNATURE):
-        return []
-    header = container.read_header(file)
-    names = {CoderId.LEARNED: "learned", CoderId.LOSSLESS: "lossless", CoderId.AV1: "AV1"}
-    parts = []
-    for piece in header.pieces:
-        area = area_of(header.width, header.height, piece.first, piece.rows, piece.columns)
-        name = names[CoderId(piece.coder)]
-        parts.append(Part(area.top, area.left, area.height, area.width, name, piece.length))
-    return parts
 
 
 def save(picture: Picture, path: Path) -> str:

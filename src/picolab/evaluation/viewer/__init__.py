@@ -2,7 +2,7 @@
 
 It is one page for `picolab evaluate --gallery`, the report of an evaluation and `make demo`: data
 as JSON, a style and two scripts without dependencies, which work from disk. Needs nothing but
-Python.
+picocodec.
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from picocodec.format import container
+from picocodec.format.pieces import CoderId
+from picocodec.format.tiles import area_of
 
 HERE = Path(__file__).parent
 SITE = Path(__file__).parents[4] / "build" / "web" / "site"  # what `make web` makes
@@ -93,6 +97,20 @@ def fragment(scenes: Sequence[Scene], columns: Sequence[Column], live: str = "")
         f'<script type="application/json" id="pictures">{text}</script>\n'
         f"<script>{compare}</script>\n<script>{viewer}</script>\n"
     )
+
+
+def parts_of(file: bytes) -> list[Part]:
+    """Which parts of a .pico file are coded how; nothing of other files."""
+    if not file.startswith(container.SIGNATURE):
+        return []
+    header = container.read_header(file)
+    names = {CoderId.LEARNED: "learned", CoderId.LOSSLESS: "lossless", CoderId.AV1: "AV1"}
+    parts = []
+    for piece in header.pieces:
+        area = area_of(header.width, header.height, piece.first, piece.rows, piece.columns)
+        name = names[CoderId(piece.coder)]
+        parts.append(Part(area.top, area.left, area.height, area.width, name, piece.length))
+    return parts
 
 
 def _finite(value: object) -> object:
