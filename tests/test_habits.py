@@ -22,6 +22,7 @@ FLOORS = [
     {"pillow_plugin"},
     {"__init__"},
     {"cli"},
+    {"__main__"},
 ]
 
 
