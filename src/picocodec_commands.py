@@ -26,6 +26,10 @@ def picoinfo() -> int:
     return _run("picoinfo")
 
 
+def picocorpus() -> int:
+    return _run("picocorpus")
+
+
 def pico_thumbnailer() -> int:
     return _run("pico_thumbnailer")
 

@@ -21,6 +21,7 @@ FLOORS = [
     {"api"},
     {"pillow_plugin"},
     {"__init__"},
+    {"corpus"},
     {"cli"},
     {"__main__"},
 ]

@@ -13,12 +13,13 @@ import shtab
 from argparse_manpage.manpage import Manpage
 
 from picocodec import __version__
-from picocodec.cli import decode, encode, info, thumbnail
+from picocodec.cli import corpus, decode, encode, info, thumbnail
 
 PARSERS = {
     "picoenc": encode.parser,
     "picodec": decode.parser,
     "picoinfo": info.parser,
+    "picocorpus": corpus.parser,
     "pico-thumbnailer": thumbnail.parser,
 }
 COMPLETIONS = {
@@ -50,6 +51,7 @@ def _page(parser: argparse.ArgumentParser) -> str:
     }
     again = f" {parser.prog} [options]"  # a second way of usage
     page = str(Manpage(parser, data)).replace(again, f"\n.br\n.B {parser.prog}\n[options]")
+    page = page.replace("\n.pico", "\n\\&.pico")  # a full stop would begin a request
     return f"{page.rstrip()}\n\n.SH EXIT STATUS\n{EXIT}\n"
 
 

@@ -10,8 +10,9 @@ COMMANDS = {
     "encode": commands.picoenc,
     "decode": commands.picodec,
     "info": commands.picoinfo,
+    "corpus": commands.picocorpus,
 }
-USAGE = "usage: python -m picocodec encode|decode|info ...   (--help after one of them tells more)"
+USAGE = "usage: python -m picocodec encode|decode|info|corpus ...   (then --help tells more)"
 
 
 def main() -> int:

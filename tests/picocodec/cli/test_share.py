@@ -18,7 +18,7 @@ from picocodec.format import container
 
 ROOT = Path(__file__).parents[3]
 SHARE = ROOT / "share"
-COMMANDS = ("picoenc", "picodec", "picoinfo", "pico-thumbnailer")
+COMMANDS = ("picoenc", "picodec", "picoinfo", "picocorpus", "pico-thumbnailer")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 
@@ -145,5 +145,5 @@ def test_commands_run_as_a_module(pico):
     done = run(*module, "encode", "nothing.jpg", env=ENVIRONMENT)
     assert done.returncode == 1 and "picoenc: nothing.jpg: No such file" in done.stderr
     done = run(*module, "paint", env=ENVIRONMENT)
-    assert done.returncode == 2 and "encode|decode|info" in done.stderr
+    assert done.returncode == 2 and "encode|decode|info|corpus" in done.stderr
     assert run(*module, "--help", env=ENVIRONMENT).returncode == 0
