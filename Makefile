@@ -24,7 +24,7 @@ demo: .venv-demo/ready
 
 .venv-test/ready: pyproject.toml lab/pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -e . -e './lab[eval,study,cluster,dev]'
+	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[cluster]' -e './lab[eval,study,dev]'
 	touch $@
 
 test: .venv-test/ready

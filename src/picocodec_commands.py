@@ -1,4 +1,4 @@
-"""The entrances of picoenc, picodec and picoinfo: Ctrl-C has its exit code, and no traceback, from
+"""The entrances of the commands: Ctrl-C has its exit code, and no traceback, from
 the first moment on, while everything else is still being loaded, and to the last.
 
 A module of its own, since whatever lies in a package waits for all of that package.
@@ -24,6 +24,14 @@ def picodec() -> int:
 
 def picoinfo() -> int:
     return _run("picoinfo")
+
+
+def picocorpus() -> int:
+    return _run("picocorpus")
+
+
+def pico_thumbnailer() -> int:
+    return _run("pico_thumbnailer")
 
 
 def _run(name: str) -> int:

@@ -21,7 +21,9 @@ FLOORS = [
     {"api"},
     {"pillow_plugin"},
     {"__init__"},
+    {"corpus"},
     {"cli"},
+    {"__main__"},
 ]
 
 

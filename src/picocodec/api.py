@@ -152,6 +152,9 @@ def decode(
     With `allow_damaged`, tiles that are damaged or missing are concealed from their neighbours,
     alpha and metadata that are damaged left out, and a `DamagedPicture` warning says which; only
     a damaged header still is an error.
+
+        >>> picocodec.decode("photo.pico", region=(10, 20, 16, 8), realism=0).shape
+        (8, 16, 3)
     """
     from picocodec.decoding.decoder import SCALES, open_picture
 

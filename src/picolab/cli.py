@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from picolab import corpus_command
 from picolab.data import cli as data
 from picolab.evaluation import cli as evaluation
 from picolab.experiments import cli as experiments
@@ -31,7 +30,6 @@ COMMANDS = (
     release,
     evaluation,
     study,
-    corpus_command,
 )
 
 

@@ -147,3 +147,8 @@ assert picocodec.decode(data).shape == (10, 20, 3)
 assert Image.open(io.BytesIO(data)).size == (20, 10)
 """
     run({"torch", "onnx", "safetensors", "tensorboard", "scipy", "picolab", "tqdm"}, code)
+
+
+def test_corpora_need_no_pytorch() -> None:
+    absent = {"torch", "onnx", "safetensors", "tqdm", "tensorboard", "scipy", "rapidocr"}
+    run(absent, "import picocodec.corpus; from picocodec import cli; cli.corpus.parser()")

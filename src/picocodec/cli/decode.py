@@ -20,9 +20,8 @@ from picocodec.images.plugins import need_writer
 from picocodec.images.writing import FORMATS, LOSSY, write_picture
 
 
-@command
-def picodec(argv: Sequence[str] | None = None) -> int:
-    """.pico files to images; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+def parser() -> argparse.ArgumentParser:
+    """That of picodec."""
     parser = arguments.parser_of(
         "picodec", "Turn .pico files into images.", "IN.pico [OUT]", ".png"
     )
@@ -65,22 +64,29 @@ def picodec(argv: Sequence[str] | None = None) -> int:
         help="conceal tiles that are damaged or missing, leave out damaged metadata, say so, and "
         f"exit with {DAMAGED}",
     )
-    args = arguments.parse(parser, argv)
+    return parser
+
+
+@command
+def picodec(argv: Sequence[str] | None = None) -> int:
+    """.pico files to images; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+    options = parser()
+    args = arguments.parse(options, argv)
     suffix = f".{args.format or 'png'}"
-    names = batch.pairs(parser, args, suffix, {"pico"})
+    names = batch.pairs(options, args, suffix, {"pico"})
     target = names[0][1]
     named = "png" if target == STREAM else os.path.splitext(target)[1].lstrip(".").lower()
     extension = args.format or named
     if extension not in FORMATS:
-        parser.error(f"{target}: the name does not tell a known format; give --format")
+        options.error(f"{target}: the name does not tell a known format; give --format")
     if args.output_quality and FORMATS[extension] not in LOSSY:
-        parser.error(f"--output-quality has no effect on {extension}, which keeps all pixels")
+        options.error(f"--output-quality has no effect on {extension}, which keeps all pixels")
     try:
         need_writer(FORMATS[extension])
     except UnsupportedImage as error:
-        say(f"{parser.prog}: {error}")
+        say(f"{options.prog}: {error}")
         return 1
-    return batch.run(parser.prog, names, args, partial(_decode, args, extension))
+    return batch.run(options.prog, names, args, partial(_decode, args, extension))
 
 
 def _decode(args: argparse.Namespace, extension: str, source: str, out: BinaryIO) -> Report:

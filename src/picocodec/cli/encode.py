@@ -20,9 +20,8 @@ from picocodec.images.orientation import strip
 from picocodec.images.reading import EXTENSIONS, read
 
 
-@command
-def picoenc(argv: Sequence[str] | None = None) -> int:
-    """Photos to .pico files; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+def parser() -> argparse.ArgumentParser:
+    """That of picoenc."""
     parser = arguments.parser_of("picoenc", "Compress photos to .pico files.", "IN [OUT]", ".pico")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
@@ -56,9 +55,16 @@ def picoenc(argv: Sequence[str] | None = None) -> int:
         help="more finds smaller files and takes longer (default: %(default)s)",
     )
     parser.add_argument("--model", metavar="NAME", help="an installed model, as name.vN")
-    args = arguments.parse(parser, argv)
-    names = batch.pairs(parser, args, ".pico", EXTENSIONS)
-    return batch.run(parser.prog, names, args, partial(_encode, args))
+    return parser
+
+
+@command
+def picoenc(argv: Sequence[str] | None = None) -> int:
+    """Photos to .pico files; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+    options = parser()
+    args = arguments.parse(options, argv)
+    names = batch.pairs(options, args, ".pico", EXTENSIONS)
+    return batch.run(options.prog, names, args, partial(_encode, args))
 
 
 def _encode(args: argparse.Namespace, source: str, out: BinaryIO) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -16,20 +17,26 @@ from picocodec.cli.streams import read_all
 from picocodec.errors import PicoError
 
 
-@command
-def picoinfo(argv: Sequence[str] | None = None) -> int:
-    """Say what .pico files hold; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+def parser() -> argparse.ArgumentParser:
+    """That of picoinfo."""
     parser = arguments.Parser("picoinfo", description="Say what .pico files hold.")
     parser.add_argument("files", nargs="*", metavar="FILE", help='"-" is standard input')
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
     parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
-    args = arguments.parse(parser, argv)
+    return parser
+
+
+@command
+def picoinfo(argv: Sequence[str] | None = None) -> int:
+    """Say what .pico files hold; returns the exit code. Raises `SystemExit(2)` on wrong usage."""
+    options = parser()
+    args = arguments.parse(options, argv)
     failed = False
     for name in args.files:
         try:
             info = read_info(read_all(name))
         except (PicoError, OSError) as error:
-            say(f"{parser.prog}: {name}: {batch.reason(error, name)}")
+            say(f"{options.prog}: {name}: {batch.reason(error, name)}")
             failed = True
             continue
         if args.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ from PIL import Image
 from tiny import photo
 
 import picocodec
-from picolab import cli
+import picocodec.corpus
+from picocodec import cli
+from picocodec.corpus import Conversion
+from picocodec.errors import UnknownModel
 
 pytest.importorskip("ray.data", reason="Ray is not installed")
 
@@ -44,7 +48,7 @@ def pictures(tmp_path_factory) -> Path:
 
 
 def corpus(*words: object) -> int:
-    return cli.main(["corpus", *map(str, words)])
+    return cli.picocorpus([*map(str, words)])
 
 
 @pytest.mark.usefixtures("cluster")
@@ -59,11 +63,13 @@ def test_folders_there_and_back(pictures, tmp_path, capsys):
     assert (files / "1.pico").read_bytes() == expected
     told = capsys.readouterr().err
     assert "5 pictures: 2 done, 1 skipped, 2 failed" in told
+    assert "bits a pixel on average" in told and "1 x UnsupportedImage" in told
     assert f"{BROKEN}: UnsupportedImage: not an image file" in told
     assert "b/3.png: its output b/3.pico is that of b/3.bmp" in told
     rows = {row["name"]: row for row in csv.DictReader(table.read_text().splitlines())}
     assert list(rows) == ["1.png", "b/3.bmp", "b/3.png", BROKEN]
     assert int(rows["1.png"]["bytes"]) == len(expected) and rows["1.png"]["error"] == ""
+    assert int(rows["1.png"]["read"]) == (pictures / "1.png").stat().st_size
     assert float(rows["1.png"]["bpp"]) == pytest.approx(8 * len(expected) / (40 * 56), rel=1e-5)
     assert float(rows["b/3.bmp"]["seconds"]) > 0 == len(rows[BROKEN]["bytes"])
 
@@ -91,6 +97,64 @@ def test_another_file_system(pictures, tmp_path, server):
     assert (decoded == picocodec.decode(data)).all()
     table = parquet.read_table(tmp_path / "store" / "table.parquet").to_pylist()
     assert [(row["name"], row["bytes"]) for row in table] == [("deep/a b.pico", len(data))]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_target_size(pictures, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.png").write_bytes((pictures / "1.png").read_bytes())
+    assert corpus(tmp_path / "in", tmp_path / "out", "--target-size", 700) == 0
+    assert 500 < (tmp_path / "out" / "1.pico").stat().st_size <= 700
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-q", "101"], "'101' is not a number from 0 to 100"),
+        (["--target-size", "0"], "'0' is no size"),
+        (["--target-size", "9k", "--decode"], "not allowed with"),
+        (["--table", "a.xlsx"], "neither in .csv nor in .parquet"),
+        (["--retries", "-1"], "--retries"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(pictures, tmp_path, capsys, words, told):
+    with pytest.raises(SystemExit) as stop:
+        corpus(pictures, tmp_path / "out", *words)
+    assert stop.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_what_could_not_work_is_refused_before_a_cluster_starts(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for options, error, words in (
+        ({"model": "nothing.v9"}, UnknownModel, r"nothing\.v9 is not installed"),
+        ({"quality": 101}, ValueError, "from 0 to 100"),
+        ({"target_size": 0}, ValueError, "positive number of bytes"),
+        ({"target_size": 9, "decode": True}, ValueError, "to be decoded"),
+        ({"retries": -1}, ValueError, "from 0"),
+    ):
+        with pytest.raises(error, match=words):
+            Conversion("in", "out", **options)
+
+
+def test_storage_is_asked_again(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr("picocodec.corpus.PAUSE", 0)
+    refusals = iter([ConnectionResetError("reset"), TimeoutError("slow")])
+    write = picocodec.corpus._write
+
+    def flaky(path: str, data: bytes) -> None:
+        for refusal in refusals:
+            raise refusal
+        write(path, data)
+
+    monkeypatch.setattr("picocodec.corpus._write", flaky)
+    row = {"name": "1.png", "output": "1.pico", "error": ""}
+    done = Conversion(str(pictures), str(tmp_path))(row)
+    assert done["error"] == "" and (tmp_path / "1.pico").stat().st_size == done["bytes"]
+    refusals = iter([ConnectionResetError("reset")])
+    once = Conversion(str(pictures), str(tmp_path), retries=0)(row)
+    assert once["error"] == "ConnectionResetError: reset"
+    missing = Conversion(str(pictures), str(tmp_path))({**row, "name": "no.png"})
+    assert missing["error"].startswith("FileNotFoundError")
 
 
 def test_a_source_without_pictures_is_told(tmp_path, capsys):
