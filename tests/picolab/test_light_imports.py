@@ -107,7 +107,6 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
         ("evaluate photos", {"picocodec", "PIL", "numpy"}, "'./lab[eval]'"),
         ("curve curve.csv -o curve.svg", {"matplotlib"}, "'./lab[eval]'"),
         ("study rate votes.csv -o report --method nuts", {"numpyro"}, "'./lab[study]'"),
-        ("corpus photos small", {"ray"}, "'./lab[cluster]'"),
     ],
 )
 def test_what_is_missing_is_named_in_a_sentence(
