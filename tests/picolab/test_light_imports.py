@@ -125,16 +125,19 @@ def test_what_is_missing_is_named_in_a_sentence(
 
 
 def test_the_runtime_is_imported_quickly() -> None:
-    """Processor seconds, since the machine may be busy; the least of a few."""
+    """In 0.2 s on a quiet machine, on which NumPy and Pillow take 0.07 of them (docs/speed.md):
+    on any, what is ours takes less than twice as long as these."""
     code = """
 import time
 start = time.process_time()
+import numpy, PIL.Image
+theirs = time.process_time() - start
 import picocodec
-print(time.process_time() - start)
+print((time.process_time() - start) / theirs)
 """
     command = [sys.executable, "-c", code]
     times = [float(subprocess.check_output(command, text=True)) for _ in range(5)]
-    assert min(times) < 0.2
+    assert min(times) < 0.2 / 0.07
 
 
 def test_the_runtime_needs_no_workbench() -> None:
