@@ -52,11 +52,11 @@ class Place:
 @dataclass(frozen=True)
 class Area:
     """What a piece is to cover: its pixels, the rows and columns of tiles in them, and whether it
-    is a screen, has letters, or is to have a margin."""
+    is a screen, photographed text, or is to have a margin."""
 
     pixels: Tile
     is_screen: bool
-    is_lettered: bool
+    is_text: bool
     margin: bool = False
     rows: int = 1
     columns: int = 1
@@ -82,7 +82,7 @@ class Tries:
 
     def __init__(self, rgb: Pixels, level: int, coder: LearnedCoder, effort: Effort) -> None:
         self.rgb, self.level, self.coder, self.effort = rgb, level, coder, effort
-        self.judge = Judge(level)
+        self.judges = {letters: Judge(level, letters) for letters in (False, True)}
         self.speeds = effort.av1 if av1.is_available() else ()
 
     def learned(self, place: Place) -> Way:
@@ -90,21 +90,22 @@ class Tries:
         level = min(max(self.level + place.offset, 0), LEVEL_STEPS)
         candidate = self.coder.encode(with_margin(self.rgb, place.tile), level)
         piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
-        return Way(piece, partial(self._cost, candidate, place.tile, margin=True))
+        area = Area(place.tile, place.look.is_screen, place.look.is_text, margin=True)
+        return Way(piece, partial(self._cost, candidate, area))
 
-    def _cost(self, candidate: Candidate, area: Tile, margin: bool) -> float:
-        own, shown = part(self.rgb, area), candidate.shown[_WITHIN[margin]]
-        return self.judge.cost(len(candidate.payload), own, shown)
+    def _cost(self, candidate: Candidate, area: Area) -> float:
+        own, shown = part(self.rgb, area.pixels), candidate.shown[_WITHIN[area.margin]]
+        return self.judges[area.is_text].cost(len(candidate.payload), own, shown)
 
     def alone(self, place: Place, learned: Way, threads: int) -> Way:
         """The best way for a tile alone, the networks' being known; by so many threads."""
         best, look = learned, place.look
-        area = Area(place.tile, look.is_screen, look.lettered, margin=not look.is_screen)
+        area = Area(place.tile, look.is_screen, look.is_text, margin=not look.is_screen)
         if look.drawn:
             best = self.exact(area, best)
             if best is not learned and self.level >= EXACT_LEVEL:
                 return best
-        if look.is_screen or look.lettered or self._foreseen(place, learned) < self.effort.hope:
+        if look.is_screen or look.is_text or self._foreseen(place, learned) < self.effort.hope:
             best = self.as_av1(area, best, threads)
         if best.cost > RAW_BITS * place.tile.width * place.tile.height:
             # It breaks what the highest levels promise: one of these does not, at any price.
@@ -117,10 +118,10 @@ class Tries:
         """An area as it is, if that costs less than the best way so far."""
         pixels = part(self.rgb, area.pixels)
         quick = LosslessCoder(quick=True).encode(pixels)
-        if self.judge.exact(round(LEAST_OF_QUICK * len(quick.payload))) >= best.cost:
+        if self.judges[False].exact(round(LEAST_OF_QUICK * len(quick.payload))) >= best.cost:
             return best
         payload = LosslessCoder().encode(pixels).payload
-        cost = self.judge.exact(len(payload))
+        cost = self.judges[False].exact(len(payload))
         piece = Piece(payload, CoderId.LOSSLESS, self.level, area.rows, area.columns)
         return Way(piece, cost) if cost < best.cost else best
 
@@ -137,7 +138,7 @@ class Tries:
             payload, limit = candidate.payload, slack * best.cost
             if 8 * len(payload) >= limit:
                 return best
-            cost = self._cost(candidate, area.pixels, area.margin)
+            cost = self._cost(candidate, area)
             if cost >= limit:
                 return best
             extent = area.rows, area.columns, area.margin
@@ -172,7 +173,7 @@ class Tries:
         quality = raised or start + rise * share + bend * share**2
         if area.is_screen:
             return round(quality), av1.SCREEN
-        told = av1.LETTERS if area.is_lettered and self.level >= COPYING_LEVEL else av1.USUAL
+        told = av1.LETTERS if area.is_text and self.level >= COPYING_LEVEL else av1.USUAL
         return round(quality), told
 
     def _foreseen(self, place: Place, learned: Way) -> float:

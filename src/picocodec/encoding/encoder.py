@@ -104,7 +104,7 @@ class Encoder:
         piece, first = pieces[largest], header.pieces[largest].first
         look = self.places[first].look
         pixels = area_of(header.width, header.height, first, piece.rows, piece.columns)
-        area = Area(pixels, look.is_screen, look.lettered, piece.margin, piece.rows, piece.columns)
+        area = Area(pixels, look.is_screen, look.is_text, piece.margin, piece.rows, piece.columns)
         most = len(piece.payload) + size - len(data) - 1  # its length may take a byte more
         tries = Tries(self.picture.rgb, header.level, self.learned, self.effort)
         larger = tries.largest_av1(area, most, self.workers * self.threads)

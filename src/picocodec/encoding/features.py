@@ -42,6 +42,11 @@ class Look:
     plainness: float = 0.0
     is_screen: bool = False
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is photographed, or scanned, and may have letters."""
+        return self.lettered and not self.drawn
+
 
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""

@@ -8,7 +8,6 @@ numbers are fitted to LPIPS, DISTS and squared errors (docs/experiments/0003-jud
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ PROMISE_FROM = 0.8
 PROMISED_DB = 25.0, 40.0
 BROKEN_PROMISE = 1e7
 
+LETTERS_WORTH = 3  # how many times what they are elsewhere squared errors are worth in letters
 EXACT_WORTH = 0.8  # of its bits, what an exact coding costs
 
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue (BT.601)
@@ -35,9 +35,10 @@ _BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and b
 
 @dataclass(frozen=True)
 class Judge:
-    """The judge at a level in thousandths."""
+    """The judge at a level in thousandths, of pixels that are letters to be read or not."""
 
     level: int
+    letters: bool = False
 
     def cost(self, payload: int, pixels: Bytes, shown: Bytes) -> float:
         """The cost in bits of so many bytes that show `shown` for `pixels`, both uint8
@@ -53,10 +54,12 @@ class Judge:
         """The bits that are worth spending to see `pixels` themselves instead of `shown`; 0 only
         where they are the same."""
         share = self.level / LEVEL_STEPS
-        worth = (start * growth**share for start, growth in (fitted.ERRORS, fitted.DETAIL))
+        of_errors, of_detail = (a * growth**share for a, growth in (fitted.ERRORS, fitted.DETAIL))
+        if self.letters:
+            of_errors, of_detail = LETTERS_WORTH * of_errors, 0
         errors, detail = parts_of_distortion(pixels, shown)
         broken = max(errors - self._promised * pixels.shape[0] * pixels.shape[1], 0.0)
-        return sum(map(mul, worth, (errors, detail))) + BROKEN_PROMISE * broken
+        return of_errors * errors + of_detail * detail + BROKEN_PROMISE * broken
 
     @property
     def _promised(self) -> float:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evaluation.browser import Browser
+from browser import Browser
 
 TOKEN = "the-token-of-this-test"
 PATIENCE = 60

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("fastapi", reason="needs pip install './lab[study]'")
 pytest.importorskip("websocket", reason="needs pip install './lab[dev]'")
 
+from browser import executable
 from browsing import TOKEN, RaterPage, served
-from evaluation.browser import executable
 
 from picolab.study.planning import decode
 

@@ -18,9 +18,9 @@ if os.name == "nt":
 
 from studies import SMALL
 from test_service import DISPLAY, expected
+from test_study_commands import run
 
 from picolab.study import export, planning, schema
-from picolab.study.cli import alone
 from picolab.study.service import Service
 from picolab.study.tasks import Stage
 
@@ -76,14 +76,14 @@ def url(server: str, request: pytest.FixtureRequest) -> str:
 
 def test_from_plan_to_report(gallery, url: str, tmp_path: Path, capsys) -> None:
     rules = ["--crop", "96", "--plates", "2", "--screens", "2", "--trials", "24", "--raters", "4"]
-    assert alone(["plan", str(gallery.folder), url, *rules]) == 0
+    assert run(["plan", str(gallery.folder), url, *rules]) == 0
     with pytest.raises(ValueError, match="take an empty one"):
-        alone(["plan", str(gallery.folder), url])
-    assert alone(["simulate", "raters", url, "--count", "5", "--truth", "psnr"]) == 0
-    assert alone(["rate", url, "-o", str(tmp_path), "--method", "laplace"]) == 0
+        run(["plan", str(gallery.folder), url])
+    assert run(["simulate", "raters", url, "--count", "5", "--truth", "psnr"]) == 0
+    assert run(["rate", url, "-o", str(tmp_path), "--method", "laplace"]) == 0
     text = capsys.readouterr().out
     assert "## Perceptual BD-rate" in text and "| webp |" in text
-    assert alone(["rate", str(tmp_path / "votes.csv"), "-o", str(tmp_path / "again"),
+    assert run(["rate", str(tmp_path / "votes.csv"), "-o", str(tmp_path / "again"),
                   "--method", "laplace"]) == 0  # fmt: skip
     assert (tmp_path / "again" / "ratings.csv").is_file()
 
