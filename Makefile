@@ -1,5 +1,6 @@
 # make demo   encode and decode the photos in demo/, beside JPEG, WebP and AVIF
 # make test   everything that must hold, with lint and types
+# make web    the npm package and the page, in build/web/site (needs Node); prints what they weigh
 PYTHON ?= python3
 
 # Tests that need weights of other networks or evaluation photos run where these are found.
@@ -11,7 +12,7 @@ ifneq ($(wildcard $(SHARED)/data/eval),)
 export PICOLAB_EVAL ?= $(abspath $(SHARED)/data/eval)
 endif
 
-.PHONY: demo test clean
+.PHONY: demo test web clean
 
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
@@ -34,5 +35,9 @@ test: .venv-test/ready
 	.venv-test/bin/mypy
 	.venv-test/bin/python -m pytest
 
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
+	@echo "look at it: $(PYTHON) -m http.server --directory build/web/site"
+
 clean:
-	rm -rf .venv-demo .venv-test build
+	rm -rf .venv-demo .venv-test build web/node_modules web/picocodec/dist
