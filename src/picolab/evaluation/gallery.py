@@ -9,6 +9,7 @@ so many; ours fills them to within a percent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -63,12 +64,13 @@ def _scene(
         target = round(bpp * width * height / 8)
         shown = []
         for codec in codecs:
-            file, rate = at_most(lambda r, codec=codec: codec.encode(original, r), codec, target)
+            file, rate = at_most(partial(codec.encode, original), codec, target)
             decoded = codec.decode(file)
             plain = f"{stem}-{bpp:g}-{codec.name}"
             source = save(decoded, folder / "pictures" / f"{plain}.webp")
             pico = _save_pico(file, folder / "pictures" / plain) if codec.extension == PICO else ""
-            measured = {key: float(metric(original, decoded)) for key, metric in metrics.items()}
+            values = {key: metric(original, decoded) for key, metric in metrics.items()}
+            measured = {key: value for key, value in values.items() if value is not None}
             setting = f"{rate:.4g}"
             shown.append(
                 Shown(codec.name, setting, len(file), source, measured, pico, parts_of(file))
