@@ -1,6 +1,7 @@
 # make demo   encode and decode the photos in examples/, beside JPEG, WebP and AVIF
 # make test   everything that must hold, with lint and types
 # make docs   the site of docs/, links checked, into build/docs
+# make web    the npm package and the page, in build/web/site (needs Node); prints what they weigh
 PYTHON ?= python3
 
 # Tests that need weights of other networks or evaluation photos run where these are found.
@@ -12,7 +13,7 @@ ifneq ($(wildcard $(SHARED)/data/eval),)
 export PICOLAB_EVAL ?= $(abspath $(SHARED)/data/eval)
 endif
 
-.PHONY: demo test docs clean
+.PHONY: demo test web docs clean
 
 .venv-demo/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-demo
@@ -44,5 +45,9 @@ docs: .venv-docs/ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo "build/docs/index.html"
 
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
+	@echo "look at it: $(PYTHON) -m http.server --directory build/web/site"
+
 clean:
-	rm -rf .venv-demo .venv-test .venv-docs build
+	rm -rf .venv-demo .venv-test .venv-docs build web/node_modules web/picocodec/dist

@@ -16,6 +16,7 @@ from serving import Server
 from tiny import photo
 
 import picocodec
+from picolab.evaluation import viewer
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
@@ -299,3 +300,36 @@ def test_pictures_in_pages(chromium: Browser, site: Server) -> None:
     assert "picoload small 70x50" in told and "picoload large 800x800" in told
     assert told.index("picopreview large 100x100") < told.index("picoload large 800x800")
     assert any(line.startswith("picoerror none") for line in told)
+
+
+def test_the_viewer_decodes_files_itself(chromium: Browser, site: Server, tmp_path: Path) -> None:
+    """A page of the viewer from a server, with what `make web` made beside it."""
+    pixels = photo(100, 140)
+    data = picocodec.encode(pixels, 30, threads=1)
+    site.roots["viewer"] = tmp_path
+    for name, shown in (("original", pixels), ("ours", picocodec.decode(data, threads=1))):
+        Image.fromarray(shown).save(tmp_path / f"{name}.png")
+    (tmp_path / "ours.pico").write_bytes(data)
+    ours = viewer.Shown(
+        "picocodec", "30", len(data), "ours.png", {"psnr": 30.0}, "ours.pico", viewer.parts_of(data)
+    )
+    other = viewer.Shown("none", "", 2 * len(data), "original.png", {"psnr": float("inf")})
+    rates = [viewer.Rate("a rate", len(data), [ours, other]), viewer.Rate("more", 9999, [other])]
+    scene = viewer.Scene("a picture", 140, 100, "original.png", rates)
+    live = viewer.copy_live(tmp_path)
+    assert live == "live/pico.js"
+    fragment = viewer.fragment([scene], [viewer.Column("psnr", "PSNR", True)], live)
+    (tmp_path / "index.html").write_text(viewer.page("Pictures", "two of them", fragment))
+    chromium.visit(site.url + "/viewer/")
+    wait(chromium, "document.querySelector('#table tbody tr')")
+    assert violations(chromium) == []
+    cells = chromium.run("[...document.querySelectorAll('.best')].map(e => e.textContent)")
+    assert cells == ["∞"]
+    click(chromium, "#live")
+    wait(chromium, "document.querySelector('#note').textContent.startsWith('Decoded in this page')")
+    right = "document.querySelector('pico-compare').panes.right.firstElementChild"
+    assert chromium.run(f"{right}.tagName + {right}.width") == "CANVAS140"
+    click(chromium, "#parts")
+    wait(chromium, "document.querySelector('#note').textContent.startsWith('learned: 1 part, ')")
+    click(chromium, "#rates button:last-child")
+    wait(chromium, "document.querySelectorAll('#table tbody tr').length === 1")

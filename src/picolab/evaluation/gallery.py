@@ -69,11 +69,8 @@ def _scene(
             plain = f"{stem}-{bpp:g}-{codec.name}"
             source = save(decoded, folder / "pictures" / f"{plain}.webp")
             pico = _save_pico(file, folder / "pictures" / plain) if codec.extension == PICO else ""
-            measured = {
-                key: float(value)
-                for key, metric in metrics.items()
-                if (value := metric(original, decoded)) is not None
-            }
+            values = {key: metric(original, decoded) for key, metric in metrics.items()}
+            measured = {key: value for key, value in values.items() if value is not None}
             setting = f"{rate:.4g}"
             shown.append(
                 Shown(codec.name, setting, len(file), source, measured, pico, parts_of(file))

@@ -277,7 +277,7 @@ function tellProgress({ phase, done, total, file }: Progress, picture: Picture):
     fetched.set(file ?? "", done);
     const sum = [...fetched.values()].reduce((all, bytes) => all + bytes, 0);
     cover("Fetching the networks", picture);
-    by("doing-more").textContent = `${bytesIn(sum)}, once: they are kept for the next time`;
+    by("doing-more").textContent = `${bytesIn(sum)}, this once`;
     return;
   }
   cover(phase === "encode" ? "Encoding" : "Decoding", picture);

@@ -142,7 +142,8 @@
     by("note").textContent = Object.keys(STYLES).flatMap((coder) => {
       const own = shown.parts.filter((part) => part.coder === coder);
       const bytes = own.reduce((sum, part) => sum + part.bytes, 0);
-      return own.length ? [`${coder}: ${own.length} parts, ${bytes.toLocaleString("en")} bytes`] : [];
+      const count = own.length === 1 ? "1 part" : `${own.length} parts`;
+      return own.length ? [`${coder}: ${count}, ${bytes.toLocaleString("en")} bytes`] : [];
     }).join("; ");
   }
 
