@@ -157,6 +157,10 @@ def open_writer(
         np.lib.format.write_array_header_1_0(stream, description)
         return _Raw(stream)
     options = _options(format, quality) | info
+    density = exif_bytes.resolution(exif)
+    if density is not None and density.unit > 1 and format in ("JPEG", "BMP"):
+        scale = 2.54 if density.unit == 3 else 1
+        options["dpi"] = round(density.x * scale), round(density.y * scale)
     return _Pillow(stream, format, (width, height), _MODES[channels], options)
 
 
@@ -290,10 +294,6 @@ class _Pillow:
 
     def _save(self, options: dict[str, Any]) -> None:
         options = dict(options)
-        density = exif_bytes.resolution(options.get("exif", b"").removeprefix(EXIF_PREFIX))
-        if density is not None and density.unit > 1 and self.format in ("JPEG", "BMP"):
-            scale = 2.54 if density.unit == 3 else 1
-            options["dpi"] = round(density.x * scale), round(density.y * scale)
         if self.format == "JPEG" and len(options.get("xmp", b"")) > _MOST_XMP:
             options |= _long_xmp(options["xmp"])
         try:

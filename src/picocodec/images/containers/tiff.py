@@ -38,7 +38,7 @@ _DNG_VERSION, _DEFLATE, _OLD_JPEG, _REDUCED = 50706, (8, 32946), 6, 1
 _RAW_PHOTOMETRIC = (32803, 34892)  # of a colour filter array, linear raw
 RAW = (
     "this is a camera's raw file, which has to be developed first: with the camera's own software, "
-    "darktable, RawTherapee or rawpy, to PNG or TIFF of 8 bits"
+    "darktable, RawTherapee or rawpy (pip install rawpy), to PNG or TIFF of 8 bits"
 )
 
 
