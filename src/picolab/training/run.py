@@ -39,7 +39,7 @@ from picolab.training.checkpoint import (
     without_prefix,
 )
 from picolab.training.control import LambdaController
-from picolab.training.lineage import Lineage, Stage
+from picolab.training.lineage import Batch, Lineage, Stage
 from picolab.training.machine import training_type
 from picolab.training.muon import Muon
 from picolab.training.step import (
@@ -300,8 +300,16 @@ class Run:
 
     def step(self) -> Tensor:
         """One step; its figures `[4]`: loss, bits per pixel, PSNR, norm of the gradient."""
-        batch = self.stage.batch_at(self.progress.pixels)
         pixels = self.step_pixels
+        outcome, seen = self.backward(self.stage.batch_at(self.progress.pixels))
+        norm = self._learn(self._reduce(seen))
+        self.progress.step += 1
+        self.progress.pixels += pixels
+        return _figures(outcome, norm)
+
+    def backward(self, batch: Batch) -> tuple[Outcome, Tensor]:
+        """The gradients of a fresh batch, in place of those before; how it went, and what the
+        lambdas learn from it."""
         crops = self.tiles.draw(max(batch.crops // self.world, 1), batch.side, self.generator)
         sample = draw_sample(
             crops.patches.to(self.device, non_blocking=True),
@@ -320,11 +328,7 @@ class Run:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         outcome.loss.backward()
-        seen = self.controller.observation(sample.level, outcome.bpp, sample.natural)
-        norm = self._learn(self._reduce(seen))
-        self.progress.step += 1
-        self.progress.pixels += pixels
-        return _figures(outcome, norm)
+        return outcome, self.controller.observation(sample.level, outcome.bpp, sample.natural)
 
     def _reduce(self, seen: Tensor) -> Tensor:
         """Mean gradients of all processes, and the sum of what they saw, in one exchange."""
