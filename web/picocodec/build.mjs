@@ -10,7 +10,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 const source = join(here, "..", "..", "src", "picocodec");
 const runtime = join(here, "..", "node_modules", "onnxruntime-web", "dist");
-const NETWORKS = ["analysis", "context", "synthesis", "preview"];
+const NETWORKS = ["analysis", "context", "scale_decoder", "synthesis", "preview"];
 
 function copyRuntime() {
   mkdirSync(join(dist, "ort"), { recursive: true });

@@ -70,7 +70,7 @@ const sum = (names) => names.reduce((all, name) => all + packed(name), 0);
 const scripts = sum(["app.js", "peers.js", "sw.js", "worker.js", "ort/ort-wasm-simd-threaded.mjs"]);
 const page = scripts + sum(["index.html", "style.css", "icon.svg", "manifest.webmanifest"]);
 const runtime = size("ort/ort-wasm-simd-threaded.wasm.gz");
-const opening = page + runtime + model("model.toml", "tables.npz", "synthesis.onnx");
+const opening = page + runtime + model("model.toml", "tables.npz", "scale_decoder.onnx", "synthesis.onnx");
 const making = opening + model("analysis.onnx", "context.onnx");
 const budgets = [
   ["scripts, compressed", scripts, SCRIPT_BUDGET],

@@ -1,13 +1,18 @@
 /** Tiles by the networks: pixels -> y, z -> symbols -> bytes, and back (docs/format.md, 6 to 8). */
+import type { Header } from "../format/container.js";
 import { type Area, gridOf } from "../format/tiles.js";
 import type { Model } from "../model/model.js";
 import type { Floats, Networks } from "../model/networks.js";
 import type { Ints } from "../model/scale_decoder.js";
 import { rint } from "../rounding.js";
-import { encodeSymbols, type Symbols, yIndices } from "./symbols.js";
+import {
+  binOf, encodeSymbols, skipUnused, type StartedSymbols, startSymbols, type Symbols,
+} from "./symbols.js";
 
 /** What the scale decoder can take. */
 const Z_LIMIT = 127;
+/** What its network takes for 0. */
+const Z_ZERO = 128;
 /** Far beyond any symbol that a picture causes, and what an escape can hold with ease. */
 const SYMBOL_LIMIT = 2 ** 18;
 
@@ -22,6 +27,12 @@ export class LearnedCoder {
     readonly model: Model,
     private readonly networks: Networks,
   ) {}
+
+  /** As `decodeSymbols`, by the scale decoder in ONNX Runtime, which is faster. */
+  async symbols(file: Uint8Array, header: Header, number: number): Promise<Symbols> {
+    const started = startSymbols(this.model, file, header, number);
+    return started.finish(await this.yIndices(started));
+  }
 
   /** The canvas `[1, 3, H, W]`, not clamped, of the symbols of what covers `area`. */
   async canvas(symbols: Symbols, area: Area, level: number, realism: number): Promise<Floats> {
@@ -46,7 +57,7 @@ export class LearnedCoder {
     const analysed = await networks.run(model, "analysis", { picture, level: of });
     const y = analysed.y!;
     const z = Int32Array.from(analysed.z!.data, (value) => clamped(rint(value), Z_LIMIT));
-    const indices = yIndices(model, grid, level, z);
+    const indices = await this.yIndices({ z, grid, level });
     const coded = Float32Array.from(indices, (index) => (index >= model.skipBelow ? 1 : 0));
     const inputs = {
       y,
@@ -60,6 +71,23 @@ export class LearnedCoder {
       y: Int32Array.from(quantised, (value) => clamped(rint(value), SYMBOL_LIMIT)),
     };
     return { payload: encodeSymbols(model, symbols, indices, area, level), symbols };
+  }
+
+  /**
+   * Scale indices of y, as `yIndices` has them: integers all the way, and products of factors so
+   * small that no processor's instructions can overflow (docs/format.md, 7).
+   */
+  private async yIndices(
+    { z, grid, level }: Omit<StartedSymbols, "finish">,
+  ): Promise<Uint8Array> {
+    const { zRows, zColumns } = grid;
+    const shifted = Uint8Array.from(z, (value) => clamped(value, Z_LIMIT) + Z_ZERO);
+    const indices = await this.networks.runIntegers(this.model, "scale_decoder", {
+      z: { data: shifted, shape: [1, planes(z, zRows, zColumns), zRows, zColumns] },
+      bin: { data: BigInt64Array.of(BigInt(binOf(level))), shape: [] },
+    });
+    skipUnused(indices, grid);
+    return indices;
   }
 
   private latents({ z, y }: Symbols, area: Area, level: number): Record<string, Floats> {

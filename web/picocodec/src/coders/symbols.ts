@@ -20,18 +20,41 @@ export function decodeSymbols(
   header: Header,
   number: number,
 ): Symbols {
+  const { z, grid, level, finish } = startSymbols(model, file, header, number);
+  return finish(yIndices(model, grid, level, z));
+}
+
+/** A piece of which z is read; what it says of y is asked of the scale decoder in between. */
+export interface StartedSymbols {
+  readonly z: Ints;
+  readonly grid: Grid;
+  readonly level: number;
+  /** Takes a scale index for each element of y, as `yIndices` gives them. */
+  readonly finish: (indices: ArrayLike<number>) => Symbols;
+}
+
+/** Errors as of `decodeSymbols`. */
+export function startSymbols(
+  model: Model,
+  file: Uint8Array,
+  header: Header,
+  number: number,
+): StartedSymbols {
   checkModel(model, header);
-  const piece = header.pieces[number]!;
+  const { area, level, coder } = header.pieces[number]!;
   const data = payloadOf(file, header, number);
-  if (piece.coder !== Coder.Learned) {
-    throw new RangeError(`piece ${number} has coder ${piece.coder}, which has no symbols`);
+  if (coder !== Coder.Learned) {
+    throw new RangeError(`piece ${number} has coder ${coder}, which has no symbols`);
   }
-  const grid = gridOf(piece.area);
+  const grid = gridOf(area);
   const reader = new SymbolReader(model.tables, model.skipBelow, data);
-  const z = reader.read(zIndices(model, grid, piece.level));
-  const y = reader.read(yIndices(model, grid, piece.level, z));
-  reader.finish();
-  return { z, y };
+  const z = reader.read(zIndices(model, grid, level));
+  const finish = (indices: ArrayLike<number>): Symbols => {
+    const y = reader.read(indices);
+    reader.finish();
+    return { z, y };
+  };
+  return { z, grid, level, finish };
 }
 
 /** Throws `UnknownModel` unless the model is the file's. */
@@ -46,7 +69,7 @@ export function checkModel(model: Model, header: Header): void {
 export function encodeSymbols(
   model: Model,
   { z, y }: Symbols,
-  indices: Ints,
+  indices: ArrayLike<number>,
   area: Area,
   level: number,
 ): Uint8Array<ArrayBuffer> {
@@ -59,12 +82,17 @@ export function encodeSymbols(
 /** The scale index of each element of y; 0 where that lies beyond the tile and its margin. */
 export function yIndices(model: Model, grid: Grid, level: number, z: Ints): Ints {
   const indices = scaleIndices(model.layers, z, grid.zRows, grid.zColumns, binOf(level));
+  skipUnused(indices, grid);
+  return indices;
+}
+
+/** Sets to 0 what lies beyond the tile and its margin. */
+export function skipUnused(indices: Ints | Uint8Array, grid: Grid): void {
   const { yRows, yColumns, usedRows, usedColumns } = grid;
   for (let start = 0; start < indices.length; start += yColumns) {
     const row = (start / yColumns) % yRows;
     indices.fill(0, start + (row < usedRows ? usedColumns : 0), start + yColumns);
   }
-  return indices;
 }
 
 function zIndices(model: Model, grid: Grid, level: number): Uint8Array {
@@ -77,7 +105,8 @@ function zIndices(model: Model, grid: Grid, level: number): Uint8Array {
   return indices;
 }
 
-function binOf(level: number): number {
+/** That of a level in thousandths. */
+export function binOf(level: number): number {
   return Math.floor((63 * level + 500) / 1000);
 }
 

@@ -3,7 +3,7 @@ import { av1Image } from "../coders/av1.js";
 import { av1Pixels, losslessPixels } from "../coders/browser.js";
 import type { LearnedCoder } from "../coders/learned.js";
 import { losslessImage } from "../coders/lossless.js";
-import { checkModel, decodeSymbols } from "../coders/symbols.js";
+import { checkModel, type Symbols } from "../coders/symbols.js";
 import { CorruptTile } from "../errors.js";
 import { Coder, type Header, payloadOf, type Piece } from "../format/container.js";
 import { type Area, common, grown, halved, isEmpty, MARGIN } from "../format/tiles.js";
@@ -135,7 +135,7 @@ class TileWork {
 
   private async paintLearned(piece: Piece, number: number): Promise<Frame | null> {
     const learned = this.learned!;
-    const symbols = this.symbolsOf(number, piece);
+    const symbols = await this.symbolsOf(number, piece);
     if (this.isPreview) {
       const half = await learned.preview(symbols, piece.area, piece.level);
       paintCanvas(half, halved(piece.own), MARGIN / 2, this.picture);
@@ -150,9 +150,9 @@ class TileWork {
     );
   }
 
-  private symbolsOf(number: number, piece: Piece): ReturnType<typeof decodeSymbols> {
+  private async symbolsOf(number: number, piece: Piece): Promise<Symbols> {
     try {
-      return decodeSymbols(this.learned!.model, this.file, this.header, number);
+      return await this.learned!.symbols(this.file, this.header, number);
     } catch (error) {
       if (error instanceof CorruptTile) error.tile = piece.tiles[0]!;
       throw error;

@@ -9,6 +9,11 @@ export interface Floats {
   readonly shape: readonly number[];
 }
 
+export interface Integers {
+  readonly data: Uint8Array | BigInt64Array;
+  readonly shape: readonly number[];
+}
+
 /** `start` makes ONNX Runtime ready, once. */
 export class Networks {
   private readonly sessions = new Map<string, Promise<ort.InferenceSession>>();
@@ -29,11 +34,44 @@ export class Networks {
     network: string,
     inputs: Record<string, Floats>,
   ): Promise<Record<string, Floats>> {
-    const session = await this.session(model, network);
     const feeds: Record<string, ort.Tensor> = {};
     for (const [name, { data, shape }] of Object.entries(inputs)) {
       feeds[name] = new ort.Tensor("float32", data, shape);
     }
+    const outputs = await this.runTensors(model, network, feeds);
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => [
+        name,
+        { data: tensor.data as Float32Array<ArrayBuffer>, shape: tensor.dims },
+      ]),
+    );
+  }
+
+  /** The only output of a network of integers, which are bytes; errors as of `run`. */
+  async runIntegers(
+    model: Description,
+    network: string,
+    inputs: Record<string, Integers>,
+  ): Promise<Uint8Array> {
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const [name, { data, shape }] of Object.entries(inputs)) {
+      feeds[name] = data instanceof Uint8Array
+        ? new ort.Tensor("uint8", data, shape)
+        : new ort.Tensor("int64", data, shape);
+    }
+    const [output] = Object.values(await this.runTensors(model, network, feeds));
+    if (output?.type !== "uint8") {
+      throw new UnknownModel(`${network} of ${model.name} does not give bytes`);
+    }
+    return output.data as Uint8Array;
+  }
+
+  private async runTensors(
+    model: Description,
+    network: string,
+    feeds: Record<string, ort.Tensor>,
+  ): Promise<ort.InferenceSession.ReturnType> {
+    const session = await this.session(model, network);
     const missing = session.inputNames.filter((name) => !(name in feeds));
     if (missing.length) {
       throw new UnknownModel(
@@ -42,13 +80,7 @@ export class Networks {
       );
     }
     try {
-      const outputs = await session.run(feeds);
-      return Object.fromEntries(
-        Object.entries(outputs).map(([name, tensor]) => [
-          name,
-          { data: tensor.data as Float32Array<ArrayBuffer>, shape: tensor.dims },
-        ]),
-      );
+      return await session.run(feeds);
     } catch (error) {
       throw new NetworkFailed(`${network} of ${model.name} failed: ${String(error)}`);
     }
