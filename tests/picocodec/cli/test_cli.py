@@ -498,3 +498,11 @@ def test_photos_of_one_name_in_a_folder(folder, capsys):
     assert cli.picoenc(["-r", ".", "-o", "out"]) == 1
     assert "photo.png: its output out/photo.pico is that of ./photo.jpg" in capsys.readouterr().err
     assert info("out/photo.pico").width == 30
+
+
+def test_names_behind_two_dashes_may_begin_with_one(folder):
+    os.rename("photo.jpg", "-dash.jpg")
+    assert cli.picoenc(["--quiet", "--", "-dash.jpg"]) == 0
+    assert names(folder) == ["-dash.jpg", "-dash.pico"]
+    assert cli.picodec(["-o", "back.png", "--", "-dash.pico"]) == 0
+    assert cli.picoinfo(["--", "-dash.pico"]) == 0
