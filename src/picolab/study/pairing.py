@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import combinations
 
 from sqlalchemy import Connection, Engine, func, select
 
@@ -109,7 +110,12 @@ class PairSource:
                 continue
             if frozenset((first.id, second.id)) not in seen:
                 return first, second
-        # All but used up: a repeated pair tells something, too.
+        # Few are left: all are looked through, at best of another picture than the last.
+        pairs = [pair for rows in self.of_picture.values() for pair in combinations(rows, 2)]
+        unseen = [(a, b) for a, b in pairs if frozenset((a.id, b.id)) not in seen]
+        if unseen:
+            return self.rng.choice([pair for pair in unseen if pair[0].picture != last] or unseen)
+        # None is left: a repeated pair tells something, too.
         first = self.rng.choice(self.comparable)
         others = [other for other in self.of_picture[first.picture] if other.id != first.id]
         return first, self.rng.choice(others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sqlalchemy import func, select, update
 from studies import SMALL
 
 from picolab.study import export, refreshing, schema
+from picolab.study.pairing import PairSource
 from picolab.study.schema import session, task
 from picolab.study.service import Full, Refused, Service, State, Unknown
 from picolab.study.tasks import Stage
@@ -164,6 +166,24 @@ def test_sides_are_random_and_pairs_of_both_kinds(with_rules: Callable[..., Path
         table = connection.execute(select(schema.snapshot.c.ratings)).scalar_one()
     assert len(table) == 8
     assert all(row["low"] < row["elo"] < row["high"] for row in table)
+
+
+def test_no_pair_comes_twice_while_one_is_left(database: Path) -> None:
+    engine = schema.connect(database)
+    source = PairSource(engine, random_share=1.0, rng=random.Random(0))
+    seen: set[frozenset[int]] = set()
+    most = sum(len(rows) * (len(rows) - 1) // 2 for rows in source.of_picture.values())
+    last = None
+    with engine.connect() as connection:
+        for _ in range(most):
+            pair = source.next(connection, seen, last)
+            ids = frozenset((pair.left.id, pair.right.id))
+            assert ids not in seen
+            seen.add(ids)
+            last = pair.left.picture
+        assert len(seen) == most
+        assert source.next(connection, seen, last)  # a repeated pair tells something, too
+    engine.dispose()
 
 
 def test_a_study_is_checked_when_opened(database: Path, tmp_path: Path) -> None:
