@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PROJECTS = {"picocodec": ROOT, "picolab": ROOT / "lab"}
 LARGEST = 20_000_000  # bytes of picocodec's wheel
 # What the codec may need; constriction only where it has a package.
+SHARED = re.compile(r"[^/]+\.data/data/")  # man pages and the like
 RUNTIME = {"numpy", "pillow", "onnxruntime", "constriction"}
 
 
@@ -53,7 +55,12 @@ def sources(package: str) -> set[str]:
 def test_the_codec_is_small_and_brings_one_model_and_no_workbench(tmp_path: Path) -> None:
     wheel = build(PROJECTS["picocodec"], tmp_path)
     names = contents(wheel)
-    assert names == sources("picocodec") | {"picocodec_commands.py"}
+    assert {name for name in names if not SHARED.match(name)} == sources("picocodec") | {
+        "picocodec_commands.py"
+    }
+    assert {SHARED.sub("", name) for name in names if SHARED.match(name)} == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "share").rglob("*") if path.is_file()
+    }
     assert "picocodec/py.typed" in names
     assert len({name.split("/")[2] for name in names if name.startswith("picocodec/models/")}) == 1
     assert wheel.stat().st_size < LARGEST
@@ -73,7 +80,7 @@ def test_the_workbench_is_built_from_its_archive_as_from_the_checkout(tmp_path: 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_editable_installs_point_at_the_sources_and_copy_none(name: str, tmp_path: Path) -> None:
     wheel = build(PROJECTS[name], tmp_path, "wheel:editable")
-    assert contents(wheel) == {f"_{name}.pth"}
+    assert {n for n in contents(wheel) if not SHARED.match(n)} == {f"_{name}.pth"}
     with zipfile.ZipFile(wheel) as opened:
         assert opened.read(f"_{name}.pth").decode().split() == [str(ROOT / "src")]
 

@@ -51,7 +51,7 @@ function _shtab_picoenc_using
 end
 
 set -g _shtab_picoenc_commands 
-set -g _shtab_picoenc_opts_with_value --jobs --max-pixels --model --output --quality --strip --target-bpp --target-size --threads -j -o -q
+set -g _shtab_picoenc_opts_with_value --effort --jobs --max-pixels --model --output --quality --strip --target-bpp --target-size --threads -e -j -o -q
 
 complete -c picoenc -e
 complete -c picoenc -f
@@ -73,5 +73,6 @@ complete -c picoenc -n _shtab_picoenc_using -s q -l quality -x -d 'more is bette
 complete -c picoenc -n _shtab_picoenc_using -l target-size -x -d 'of each file, as 50000, 200k, 1.5M or 64Ki: the quality is found that fills it, and it is never exceeded'
 complete -c picoenc -n _shtab_picoenc_using -l target-bpp -x -d 'the same, in bits for each pixel'
 complete -c picoenc -n _shtab_picoenc_using -l lossless -d 'keep every pixel, in much larger files'
+complete -c picoenc -n _shtab_picoenc_using -s e -l effort -xka "0 1 2 3 4 5 6 7 8 9" -d 'more finds smaller files and takes longer (default: 5)'
 complete -c picoenc -n _shtab_picoenc_using -l model -x -d 'an installed model, as name.vN'
 complete -c picoenc -n '_shtab_picoenc_using; and test $_shtab_picoenc_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'input files, the last may be the output'

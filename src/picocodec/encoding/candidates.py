@@ -17,7 +17,7 @@ from picocodec.coders.protocol import Candidate
 from picocodec.encoding import fitted
 from picocodec.encoding.effort import Effort
 from picocodec.encoding.features import Look
-from picocodec.encoding.judge import Judge
+from picocodec.encoding.judge import PROMISE_FROM, Judge
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import MARGIN, Tile
@@ -107,7 +107,8 @@ class Tries:
                 return best
         if look.is_screen or look.is_text or self._foreseen(place, learned) < self.effort.hope:
             best = self.as_av1(area, best, threads)
-        if best.cost > RAW_BITS * place.tile.width * place.tile.height:
+        pixels = place.tile.width * place.tile.height
+        if self.level >= PROMISE_FROM * LEVEL_STEPS and best.cost > RAW_BITS * pixels:
             # It breaks what the highest levels promise: one of these does not, at any price.
             for quality in FINEST_AV1_QUALITIES:
                 best = self.as_av1(area, best, threads, quality)

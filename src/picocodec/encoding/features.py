@@ -85,7 +85,7 @@ def has_few_colours(pixels: Bytes) -> bool:
     """Whether pixels, every fourth row and column of them, are of a palette: dithered or halftone,
     they may be drawn and hardly any equal its neighbour."""
     r, g, b = (pixels[::4, ::4, c].astype(np.uint32) for c in range(3))
-    return bool(np.unique(r << 16 | g << 8 | b).size <= FEW_COLOURS)
+    return bool(np.unique(r << 16 | g << 8 | b).size <= min(FEW_COLOURS, r.size / 4))
 
 
 def has_hard_steps(pixels: Bytes) -> bool:

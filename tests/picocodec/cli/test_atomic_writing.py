@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> dict[s
         patch.setenv(MODEL_PATH_VARIABLE, str(model_folder.parent))
         patch.chdir(tmp_path_factory.mktemp("whole"))
         Image.fromarray(photo(40, 600)).save("photo.png")
-        Path("photo.pico").write_bytes(picocodec.encode(photo(40, 600), model="tiny.v1"))
+        Path("photo.pico").write_bytes(picocodec.encode(photo(40, 600), model="tiny.v1", effort=0))
         assert cli.picoenc([*ARGUMENTS["picoenc"], "--quiet"]) == 0
         assert cli.picodec([*ARGUMENTS["picodec"], "--quiet"]) == 0
         return {path.name: path.read_bytes() for path in Path().iterdir()}

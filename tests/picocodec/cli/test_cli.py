@@ -59,7 +59,7 @@ def usage_error(capsys, function, *args):
 
 
 def test_there_and_back(folder, capsys):
-    assert cli.picoenc(["photo.jpg"]) == 0
+    assert cli.picoenc(["photo.jpg", "-e", "0"]) == 0
     assert cli.picodec(["photo.pico"]) == 0
     assert names(folder) == ["photo.jpg", "photo.pico", "photo.png"]
     assert info("photo.pico").quality == 50

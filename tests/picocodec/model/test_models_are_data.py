@@ -122,7 +122,7 @@ def test_another_threshold_of_coding_is_another_model(
 ) -> None:
     """`skip_below` decides which elements are coded, so that files name it, too."""
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(copy.parent))
-    data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1)
+    data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1, effort=0)
     text = (copy / "model.toml").read_text()
     changed = re.sub("(?m)^skip_below = .*", f"skip_below = {skip_below}", text)
     assert changed != text
@@ -215,7 +215,7 @@ def test_a_network_cannot_reach_for_other_files(copy: Path) -> None:
 def test_a_network_that_fails_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(copy.parent))
     monkeypatch.setattr(av1, "is_available", lambda: False)
-    data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1)
+    data = encode_picture(Picture(photo(8, 8)), 500, "tiny.v1", threads=1, effort=0)
     graph = onnx.load(copy / "synthesis.onnx")
     graph.graph.input[0].name = "unheard"
     for node in graph.graph.node:
