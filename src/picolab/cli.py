@@ -17,7 +17,7 @@ from picolab.release import command as release
 from picolab.search import command as search
 from picolab.study import cli as study
 from picolab.training import command as training
-from picolab.training import curve
+from picolab.training import curve, keep
 
 # In the order of a model's life.
 COMMANDS = (
@@ -25,6 +25,7 @@ COMMANDS = (
     networks,
     training,
     curve,
+    keep,
     experiments,
     search,
     release,

@@ -138,6 +138,33 @@ def test_a_cooldown_branches_off_and_leaves_the_trunk_alone(
     assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
+def test_a_lost_run_goes_on_from_its_kept_weights(
+    lineage: Lineage, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    trained(lineage, "entropy", tmp_path / "lost", 1)
+    lost = trained(lineage, "trunk", tmp_path / "lost", 4)
+    file = tmp_path / "kept.safetensors"
+    assert main(["keep", str(tmp_path / "lost/trunk/checkpoint"), "-o", str(file)]) == 0
+    assert "pixels" in capsys.readouterr().out
+    stage = replace(lineage.stage("trunk"), kept=file)
+    lineage = replace(lineage, stages=(lineage.stages[0], stage, lineage.stages[2]))
+    run = Run(lineage, stage, options(tmp_path / "new"))  # without the stage before it
+    assert run.progress == lost.progress
+    weights = [*run.codec.parameters(), *run.ema]
+    for mine, kept in zip(weights, [*lost.ema, *lost.ema], strict=True):
+        torch.testing.assert_close(mine, kept.half().float(), rtol=0, atol=0)
+    level = torch.linspace(0, 1, 9)
+    torch.testing.assert_close(run.controller.lambdas(level), lost.controller.lambdas(level))
+    run.step()
+    run.save()
+    assert run.progress.pixels > lost.progress.pixels
+    # From then on its own checkpoint counts.
+    assert Run(lineage, stage, options(tmp_path / "new")).progress == run.progress
+    with pytest.raises(ValueError, match="is of stage 'trunk'"):
+        other = replace(lineage.stages[2], kept=file)
+        Run(replace(lineage, stages=(stage, other)), other, options(tmp_path / "other"))
+
+
 def test_limits_signals_and_the_curve(lineage: Lineage, tmp_path: Path) -> None:
     lineage = replace(lineage, curve_every=3 * 2 * 64**2)
     run = Run(lineage, lineage.stage("entropy"), options(tmp_path, pixels=7 * 2 * 64**2))

@@ -54,6 +54,9 @@ class Stage:
     ema: float = 0.9995
     skip_below: int = 0  # scale indices under this are not coded
     hard: bool = False  # the rate of rounded symbols, not of noisy ones
+    kept: Path | None = (
+        None  # a file of `picolab keep`: where there is no checkpoint, go on from it
+    )
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -121,6 +124,8 @@ def _stage(values: dict[str, Any], path: Path) -> Stage:
     _check_keys(values, Stage, path)
     values = dict(values)
     values["batches"] = tuple(Batch(**batch) for batch in values["batches"])
+    if "kept" in values:
+        values["kept"] = path.parent / values["kept"]
     for key in ("learn", "betas"):
         if key in values:
             values[key] = tuple(values[key])

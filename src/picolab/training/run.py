@@ -39,6 +39,7 @@ from picolab.training.checkpoint import (
     without_prefix,
 )
 from picolab.training.control import LambdaController
+from picolab.training.keep import load_kept
 from picolab.training.lineage import Batch, Lineage, Stage
 from picolab.training.machine import training_type
 from picolab.training.muon import Muon
@@ -142,6 +143,8 @@ class Run:
     def _begin(self) -> None:
         """Principal components for the first stage, else what the stage before it learned."""
         before = self.lineage.before(self.stage)
+        if self._kept():
+            return  # all is in that file
         if before is None:
             self.codec.start_from_components(
                 *principal_components(self.tiles, self.lineage.shape.y_channels)
@@ -163,20 +166,46 @@ class Run:
         except FileNotFoundError:
             if branching:
                 raise
+            if kept := self._kept():
+                self._take_up(*load_kept(kept))
             return
         self.load(tensors, values)
         if branching:
             self.progress.cool_from = self.progress.pixels
             self.progress.cool_over = self.options.cooldown * self.progress.pixels
 
-    def load(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Take over a checkpoint's state; raises `ValueError` for one of another stage."""
+    def _kept(self) -> Path | None:
+        """The file to go on from, where there is one and no checkpoint of the stage."""
+        kept, own = self.stage.kept, self.options.folder / self.stage.name / "checkpoint"
+        return kept if kept and kept.is_file() and not own.is_dir() else None
+
+    def _take_up(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go on from kept weights, with new optimisers and random draws."""
+        self._check_stage(values)
+        self.codec.load_state_dict(without_prefix("model", tensors))
+        for parameter, average in zip(self.codec.parameters(), self.ema, strict=True):
+            average.copy_(parameter.detach())
+        self.controller.load(without_prefix("control", tensors))
+        self.progress = Progress(**values["progress"])
+        self._draw_anew()
+
+    def _check_stage(self, values: dict[str, Any]) -> None:
         known = values["lineage"], values["stage"]
         if known != (self.lineage.name, self.stage.name):
             raise ValueError(
                 f"{self.own_folder}: its checkpoint is of stage {known[1]!r} of {known[0]!r}; "
                 "choose another folder"
             )
+
+    def _draw_anew(self) -> None:
+        """Other draws than before, and than those of any other number of processes."""
+        seed = hash((self.progress.step, self.world, self.rank)) & 0xFFFFFFFF
+        torch.manual_seed(seed)
+        self.generator.manual_seed(seed)
+
+    def load(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Take over a checkpoint's state; raises `ValueError` for one of another stage."""
+        self._check_stage(values)
         self.codec.load_state_dict(without_prefix("model", tensors))
         averages = without_prefix("ema", tensors)
         for (name, _), average in zip(self.codec.named_parameters(), self.ema, strict=True):
@@ -192,10 +221,7 @@ class Run:
             if "2" in random and self.device.type == "cuda":
                 torch.cuda.set_rng_state(random["2"])
         else:
-            # Other draws than before, and than those of any other number of processes.
-            seed = hash((self.progress.step, self.world, self.rank)) & 0xFFFFFFFF
-            torch.manual_seed(seed)
-            self.generator.manual_seed(seed)
+            self._draw_anew()
 
     def save(self) -> None:
         """Rank 0 writes the common state; every rank's random state goes with it."""
