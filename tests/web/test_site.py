@@ -245,7 +245,7 @@ def test_accessible(tab: Browser, picture: Path, scheme: str, width: int) -> Non
     tab.call("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1,
              mobile=width < 500)  # fmt: skip
     try:
-        assert tab.run("document.documentElement.dataset.theme") == scheme
+        wait(tab, f"document.documentElement.dataset.theme === '{scheme}'")
         assert violations(tab) == []
         drop(tab, picture)
         wait(tab, READY)

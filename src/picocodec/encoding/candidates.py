@@ -146,26 +146,52 @@ class Tries:
             way = Way(Piece(payload, CoderId.AV1, self.level, *extent), cost)
         return way
 
-    def largest_av1(self, area: Area, most: int, threads: int) -> Piece | None:
-        """An area as AV1 in as many bytes as there may be, by quality and, for what is between two
-        of its steps, by sharpness; None where none is so small."""
+    def filling(self, area: Area, most: int, threads: int) -> Piece | None:
+        """An area in as many bytes as there may be: by the networks, where it is a tile, or as AV1,
+        whichever is nearer to the pixels; None where neither is so small."""
+        found = self._largest_av1(area, most, threads) if self.speeds else []
+        if area.margin:
+            found += self._largest_learned(area, most)
+        own, judge = part(self.rgb, area.pixels), self.judges[area.is_text]
+        within = _WITHIN[area.margin]
+        nearest = min(found, key=lambda c: judge.distortion(own, c[1].shown[within]), default=None)
+        return nearest[0] if nearest else None
+
+    def _largest_learned(self, area: Area, most: int) -> list[tuple[Piece, Candidate]]:
+        pixels = with_margin(self.rgb, area.pixels)
+        level, beyond, best = 0, LEVEL_STEPS + 1, None
+        while level < beyond:
+            middle = (level + beyond) // 2
+            candidate = self.coder.encode(pixels, middle)
+            if len(candidate.payload) <= most:
+                best = Piece(candidate.payload, CoderId.LEARNED, middle, margin=True), candidate
+                level = middle + 1
+            else:
+                beyond = middle
+        return [best] if best else []
+
+    def _largest_av1(self, area: Area, most: int, threads: int) -> list[tuple[Piece, Candidate]]:
+        """By quality and, for what is between two of its steps, by sharpness."""
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
-        quality, told = self._av1_settings(area, None)
-        best, beyond = b"", FINEST_AV1_QUALITIES[-1] + 1
+        _, told = self._av1_settings(area, None)
+        quality, beyond, fits = 1, FINEST_AV1_QUALITIES[-1] + 1, []
         while quality < beyond:
             middle = (quality + beyond) // 2
-            stream = av1.encode_av1(pixels, middle, threads, told=told) or b""
-            if len(stream) <= most:
-                best, quality = max(best, stream, key=len), middle + 1
+            candidate = Av1Coder(middle, threads, told=told).encode(pixels)
+            if candidate is not None and len(candidate.payload) <= most:
+                fits.append(candidate)
+                quality = middle + 1
             else:
                 beyond = middle
         for sharpness in av1.SHARPNESS:
             options = {**told, "sharpness": sharpness}
-            stream = av1.encode_av1(pixels, min(beyond, 100), threads, told=options) or b""
-            if len(best) < len(stream) <= most:
-                best = stream
-        extent = area.rows, area.columns, area.margin
-        return Piece(best, CoderId.AV1, self.level, *extent) if best else None
+            candidate = Av1Coder(min(beyond, 100), threads, told=options).encode(pixels)
+            if candidate is not None and len(candidate.payload) <= most:
+                fits.append(candidate)
+        if not fits:
+            return []
+        best, extent = max(fits, key=_length), (area.rows, area.columns, area.margin)
+        return [(Piece(best.payload, CoderId.AV1, self.level, *extent), best)]
 
     def _av1_settings(self, area: Area, raised: float | None) -> tuple[int, Mapping[str, str]]:
         """libavif's quality, and what libaom is told."""
@@ -184,3 +210,7 @@ class Tries:
         bits = 8 * len(learned.piece.payload) / (tile.width * tile.height)
         known = 1.0, place.look.plainness, math.log2(max(bits, 1e-3)), share
         return sum(w * value for w, value in zip(fitted.FORESEEN, known, strict=True))
+
+
+def _length(candidate: Candidate) -> int:
+    return len(candidate.payload)

@@ -93,21 +93,22 @@ class Encoder:
         return self._file(level, _Pass(self, level).run())
 
     def topped_up(self, data: bytes, size: int) -> bytes:
-        """A file with what is left of a size in bytes spent on the largest of its pieces of AV1,
-        which by quality alone has steps of up to 7 %."""
+        """A file with what is left of a size in bytes spent on its largest piece with losses: where
+        coders change, and in the steps of AV1, sizes leap as quality rises."""
         header = container.read_header(data)
         pieces = [_piece(header, data, i) for i in range(len(header.pieces))]
-        of_av1 = [i for i, piece in enumerate(pieces) if piece.coder == CoderId.AV1]
-        if not of_av1 or len(data) >= (1 - TOLERANCE) * size:
+        lossy = [i for i, piece in enumerate(pieces) if piece.coder != CoderId.LOSSLESS]
+        if not lossy or len(data) >= (1 - TOLERANCE) * size:
             return data
-        largest = max(of_av1, key=lambda i: len(pieces[i].payload))
+        largest = max(lossy, key=lambda i: len(pieces[i].payload))
         piece, first = pieces[largest], header.pieces[largest].first
         look = self.places[first].look
         pixels = area_of(header.width, header.height, first, piece.rows, piece.columns)
         area = Area(pixels, look.is_screen, look.is_text, piece.margin, piece.rows, piece.columns)
-        most = len(piece.payload) + size - len(data) - 1  # its length may take a byte more
+        # Its length and its own level may take three bytes more in the header.
+        most = len(piece.payload) + size - len(data) - 3
         tries = Tries(self.picture.rgb, header.level, self.learned, self.effort)
-        larger = tries.largest_av1(area, most, self.workers * self.threads)
+        larger = tries.filling(area, most, self.workers * self.threads)
         if larger is None or len(larger.payload) <= len(piece.payload):
             return data
         return self._file(header.level, [*pieces[:largest], larger, *pieces[largest + 1 :]])

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from picocodec.api import read_info
+from picocodec.errors import TargetTooSmall
 from picolab.evaluation.metrics import METRICS, Metric
+from picolab.evaluation.peers.pico import Pico
 from picolab.evaluation.peers.protocol import Codec, Picture
 from picolab.evaluation.results import Run
 from picolab.evaluation.viewer import (
@@ -64,7 +67,7 @@ def _scene(
         target = round(bpp * width * height / 8)
         shown = []
         for codec in codecs:
-            file, rate = at_most(partial(codec.encode, original), codec, target)
+            file, rate = filled(codec, original, target)
             decoded = codec.decode(file)
             plain = f"{stem}-{bpp:g}-{codec.name}"
             source = save(decoded, folder / "pictures" / f"{plain}.webp")
@@ -80,6 +83,17 @@ def _scene(
     return Scene(name, width, height, source, rates)
 
 
+def filled(codec: Codec, original: Picture, target: int) -> tuple[bytes, float]:
+    """A codec's best file of at most `target` bytes, and its rate. Ours fills targets by itself."""
+    if isinstance(codec, Pico):
+        try:
+            file = codec.fill(original, target)
+        except TargetTooSmall:
+            return codec.encode(original, 0), 0.0
+        return file, read_info(file).quality
+    return at_most(partial(codec.encode, original), codec, target)
+
+
 def at_most(encode: Callable[[float], bytes], codec: Codec, target: int) -> tuple[bytes, float]:
     """The best file of at most `target` bytes and its rate, by bisection between the rates of an
     evaluation and of what lies between them; the smallest file, if none is small enough."""
@@ -90,7 +104,7 @@ def at_most(encode: Callable[[float], bytes], codec: Codec, target: int) -> tupl
     top = encode(high)
     if len(top) <= target:
         return top, high
-    steps = all(float(r).is_integer() for r in codec.rates) and codec.extension != PICO
+    steps = all(float(r).is_integer() for r in codec.rates)
     for _ in range(PASSES):
         if len(best) > target or len(best) >= (1 - CLOSE) * target:
             break

@@ -33,6 +33,11 @@ class Pico:
     def encode(self, image: Picture, rate: float) -> bytes:
         return require("picocodec", "picocodec").encode(image, quality=rate, model=self.model)
 
+    def fill(self, image: Picture, size: int) -> bytes:
+        """A file of at most so many bytes."""
+        codec = require("picocodec", "picocodec")
+        return codec.encode(image, target_size=size, model=self.model)
+
     def decode(self, data: bytes) -> Picture:
         return require("picocodec", "picocodec").decode(data, realism=self.realism)
 
