@@ -21,7 +21,7 @@ def test_files_fill_their_targets(photo):
             assert len(file) <= target, (codec.name, target)
             ours = codec.name == "picocodec"
             assert ours or codec.encode(original, rate) == file
-            assert len(file) >= (0.97 if ours else 0.8) * target
+            assert len(file) >= (0.95 if ours else 0.8) * target
 
 
 def test_what_cannot_be_so_small_is_the_smallest(photo):

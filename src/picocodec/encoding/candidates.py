@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -183,9 +184,9 @@ class Tries:
                 quality = middle + 1
             else:
                 beyond = middle
-        for sharpness in av1.SHARPNESS:
+        for more, sharpness in product((0, 2), av1.SHARPNESS):
             options = {**told, "sharpness": sharpness}
-            candidate = Av1Coder(min(beyond, 100), threads, told=options).encode(pixels)
+            candidate = Av1Coder(min(beyond + more, 99), threads, told=options).encode(pixels)
             if candidate is not None and len(candidate.payload) <= most:
                 fits.append(candidate)
         if not fits:
