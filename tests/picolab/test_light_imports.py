@@ -154,3 +154,19 @@ assert Image.open(io.BytesIO(data)).size == (20, 10)
 def test_corpora_need_no_pytorch() -> None:
     absent = {"torch", "onnx", "safetensors", "tqdm", "tensorboard", "scipy", "rapidocr"}
     run(absent, "import picocodec.corpus; from picocodec import cli; cli.corpus.parser()")
+
+
+def test_metrics_that_want_what_is_not_installed_are_missing() -> None:
+    """So that the demo does without them."""
+    code = """
+from picolab.evaluation.metrics import Missing, check
+try:
+    check("lpips_alex")
+except Missing as error:
+    print(error)
+"""
+    blocked = BLOCK.format(blocked={"torch"}) + code
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True)
+    assert done.stdout == (
+        "lpips_alex needs torch, which is not installed: pip install './lab[eval]'\n"
+    ), done.stderr

@@ -38,4 +38,10 @@ DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")
 
 def check(name: str) -> None:
     """Raise `Missing` if this machine cannot compute the metric of that name."""
-    METRICS.get(name, late("metrics.distribution", "Lite0"))()
+    try:
+        METRICS.get(name, late("metrics.distribution", "Lite0"))()
+    except ModuleNotFoundError as error:
+        if (error.name or "picolab").startswith("picolab"):
+            raise
+        needed = f"{name} needs {error.name}, which is not installed: pip install './lab[eval]'"
+        raise Missing(needed) from error
