@@ -15,13 +15,13 @@ from picolab.evaluation.viewer import Scene, fragment
 def test_files_fill_their_targets(photo):
     codecs, _ = peers.load(["picocodec", "webp", "jpeg-420"])
     original = photo(200, 260)
-    for target in (2500, 4000):
+    for target in (2500, 6000):
         for codec in codecs:
             file, rate = gallery.filled(codec, original, target)
             assert len(file) <= target, (codec.name, target)
             ours = codec.name == "picocodec"
             assert ours or codec.encode(original, rate) == file
-            assert len(file) >= (0.95 if ours else 0.8) * target
+            assert len(file) >= (0.99 if ours else 0.8) * target
 
 
 def test_what_cannot_be_so_small_is_the_smallest(photo):

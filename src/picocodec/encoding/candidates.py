@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from picocodec.encoding import fitted
 from picocodec.encoding.effort import Effort
 from picocodec.encoding.features import Look
 from picocodec.encoding.judge import PROMISE_FROM, Judge
+from picocodec.encoding.rate import TOLERANCE
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import MARGIN, Tile
@@ -155,7 +155,9 @@ class Tries:
             found += self._largest_learned(area, most)
         own, judge = part(self.rgb, area.pixels), self.judges[area.is_text]
         within = _WITHIN[area.margin]
-        nearest = min(found, key=lambda c: judge.distortion(own, c[1].shown[within]), default=None)
+        # What fills the size comes first: looks decide among those that do.
+        full = [c for c in found if len(c[1].payload) >= (1 - TOLERANCE) * most] or found
+        nearest = min(full, key=lambda c: judge.distortion(own, c[1].shown[within]), default=None)
         return nearest[0] if nearest else None
 
     def _largest_learned(self, area: Area, most: int) -> list[tuple[Piece, Candidate]]:
@@ -172,7 +174,7 @@ class Tries:
         return [best] if best else []
 
     def _largest_av1(self, area: Area, most: int, threads: int) -> list[tuple[Piece, Candidate]]:
-        """By quality and, for what is between two of its steps, by sharpness."""
+        """By quality and, for what is between two of its steps, by finer means."""
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
         _, told = self._av1_settings(area, None)
         quality, beyond, fits = 1, FINEST_AV1_QUALITIES[-1] + 1, []
@@ -184,9 +186,9 @@ class Tries:
                 quality = middle + 1
             else:
                 beyond = middle
-        for more, sharpness in product((0, 2), av1.SHARPNESS):
-            options = {**told, "sharpness": sharpness}
-            candidate = Av1Coder(min(beyond + more, 99), threads, told=options).encode(pixels)
+        for options in av1.FINE_STEPS:
+            coder = Av1Coder(min(beyond, 99), threads, told={**told, **options})
+            candidate = coder.encode(pixels)
             if candidate is not None and len(candidate.payload) <= most:
                 fits.append(candidate)
         if not fits:

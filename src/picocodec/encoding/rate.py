@@ -12,7 +12,7 @@ from picocodec.format.container import LEVEL_STEPS
 DEFAULT_QUALITY = 50.0
 
 MAX_PASSES = 6  # of encoding, to find the level for a target size
-TOLERANCE = 0.02  # a file this much smaller than its target will do
+TOLERANCE = 0.01  # a file this much smaller than its target will do
 
 # A typical photo's bits for each pixel at level 0, and how their logarithm grows with each level:
 # where the search begins, not what it ends with.

@@ -66,6 +66,11 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     evaluate.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="processes")
     evaluate.add_argument("-o", "--output", type=Path, default=Path("evaluation"), help="folder")
+    _add_what_comes_of_it(evaluate)
+    evaluate.set_defaults(run=_evaluate, extra="eval")
+
+
+def _add_what_comes_of_it(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--anchor", default="jpeg-420", help="of the BD-rates (%(default)s)")
     evaluate.add_argument(
         "--bpp-range",
@@ -84,7 +89,6 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         "comparison viewer (it encodes them again: for few pictures)",
     )
     evaluate.add_argument("--no-page", action="store_true", help="write no index.html")
-    evaluate.set_defaults(run=_evaluate, extra="eval")
 
 
 def _add_report(commands: argparse._SubParsersAction) -> None:

@@ -71,11 +71,11 @@ def test_steps_of_quality_may_be_coarser_than_the_tolerance():
 def test_real_files_fill_their_target():
     rgb = photo(200, 300)
     least = len(picocodec.encode(rgb, 0))
-    most = len(picocodec.encode(rgb, 85))  # beyond, the steps of AV1 are larger
+    most = len(picocodec.encode(rgb, target_size=1 << 20))
     for share in (0.1, 0.5, 0.9):
         target = int(least + share * (most - least))
         data = picocodec.encode(rgb, target_size=target)
-        assert 0.97 * target <= len(data) <= target
+        assert 0.98 * target <= len(data) <= target
     with pytest.raises(TargetTooSmall, match="raise the target"):
         picocodec.encode(rgb, target_size=least - 1)
 
