@@ -1,95 +1,90 @@
-"""Checkpoints on held-out tiles, and curves at the same bits."""
+"""Checkpoints on held-out tiles at the same bits."""
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import TINY, photo, tiny_codec
+from test_model import TINY
+from tiles import make_tiles
 
 from picolab import cli
+from picolab.data.crops import TileFile
 from picolab.experiments import compare
-from picolab.experiments.compare import Point, at_bits
+from picolab.experiments.compare import Picture, Point, at_bits, low_frequencies
+from picolab.networks.model import Codec
 from picolab.training.checkpoint import save_checkpoint, with_prefix
 
-# In any order.
-CURVE = [Point(0.4, 30, 0.1, 0.2, 1, 0.1, 0.5, 0.6), Point(0.1, 26, 0.3, 0.4, 2, 0.3, 0.9, 1.2)]
+CURVE = [Point(0.4, 0.5, {"psnr": 30.0}), Point(0.1, 0.2, {"psnr": 26.0})]  # in any order
 
 
-def test_a_curve_is_read_between_its_points() -> None:
-    middle = at_bits(CURVE, 0.2)
-    assert middle is not None
-    assert astuple(middle)[:-1] == pytest.approx((0.2, 28, 0.2, 0.3, 1.5, 0.2, 0.7, 0.9))
-    assert middle.kid is None
-    assert at_bits(CURVE, 0.1) == CURVE[1]
+def test_a_curve_is_read_between_its_points_and_not_beyond() -> None:
+    assert at_bits(CURVE, 0.2) == pytest.approx({"psnr": 28.0})
+    for bits in (0.09, 0.41):
+        with pytest.raises(ValueError, match="choose other levels or bits"):
+            at_bits(CURVE, bits)
 
 
-@pytest.mark.parametrize("bpp", [0.09, 0.41])
-def test_a_curve_is_not_read_beyond_its_ends(bpp: float) -> None:
-    assert at_bits(CURVE, bpp) is None
+def test_low_frequencies_tell_a_lattice_from_a_shift_of_colour() -> None:
+    gray = np.full((64, 64, 3), 128, np.uint8)
+    lattice = gray.copy()
+    lattice[::16, ::16] += 64  # one pixel of each block of 16 x 16
+    figures = low_frequencies(gray, lattice)
+    assert figures["repeats"] > 0.2 and figures["colour"] == pytest.approx(64 / 256, rel=0.01)
+    shift = gray.copy()
+    shift[:32, :32, 0] += 12
+    assert low_frequencies(gray, shift)["colour"] == pytest.approx(1, rel=0.01)
 
 
-class _Distance(torch.nn.Module):
-    """In place of a metric whose weights are not at hand: the mean absolute difference."""
+class _Difference:
+    """In place of metrics whose weights or programs are not at hand."""
 
-    def __init__(self, *_: object) -> None:
-        super().__init__()
-        self.trunk = torch.nn.Identity()
-
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (x - y).abs().mean()
+    def __call__(self, reference: Picture, decoded: Picture) -> float:
+        return float(np.abs(reference.astype(float) - decoded).mean())
 
 
-def _brightness(picture: np.ndarray) -> np.ndarray:
+def _brightness(picture: Picture) -> np.ndarray:
     """In place of a network's features: of two patches, each row's mean."""
-    return picture[:, :128].reshape(2, -1, 384).mean(2).astype(np.float32)
+    return picture[:, :256].reshape(2, -1, 768).mean(2).astype(np.float32)
 
 
 def test_checkpoints_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(compare, "LPIPS", _Distance)
-    monkeypatch.setattr(compare, "DISTS", _Distance)
-    monkeypatch.setattr("picolab.networks.config.read_config", lambda path: TINY)
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for number in range(64):  # of which one in 32 or so is held out
-        name = pictures / f"{number}.png"
-        Image.fromarray(photo(256, 320, seed=number % 4)).save(name, compress_level=1)
-    changed = tiny_codec()  # a decoder of its own, so that bits are the same
-    for parameter in changed.synthesis.parameters():
-        parameter.data *= 0.9
-    for name, codec in (("first", tiny_codec()), ("other", changed)):
-        save_checkpoint(tmp_path / name, with_prefix("ema", codec.state_dict()), {})
+    monkeypatch.setattr(compare, "METRICS", dict.fromkeys(compare.MEASURED, _Difference))
     monkeypatch.setattr("picolab.evaluation.metrics.distribution.Lite0", lambda: _brightness)
-    command = ["compare", "tiny.toml", str(tmp_path / "first"), str(tmp_path / "other"), "--kid"]
-    assert cli.main([*command, "--data", str(pictures), "--levels", "0.2,0.8", "--tiles", "2"]) == 0
-    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "/ " in line][1:]
-    first, other, at_bits_of_first = (
-        [cell.strip(" |").split(" / ") for cell in row[1:]] for row in rows
+    folder = make_tiles(tmp_path / "tiles", 6, held_out=2)
+    lines = (folder / "tiles.csv").read_text().splitlines()
+    lines[-1] = lines[-1].replace("natural,natural", "text,text")
+    (folder / "tiles.csv").write_text("\n".join(lines) + "\n")
+    torch.manual_seed(0)
+    codec = Codec(TINY)
+    codec.start_from_components(torch.eye(TINY.y_channels, 768), torch.full((32,), 0.02))
+    for name in ("first", "other"):
+        state = codec.state_dict()
+        averages = {name: tensor.clone() for name, tensor in state.items()}
+        tensors = with_prefix("model", state) | with_prefix("ema", averages)
+        progress = {"progress": {"pixels": 0}, "shape": TINY.to_dict()}
+        save_checkpoint(tmp_path / name, tensors, {"lineage": "a", "stage": "b"} | progress)
+        codec.decoder.head.requires_grad_(False)
+        for parameter in codec.decoder.parameters():
+            parameter.data += 0.02 * torch.randn(parameter.shape)
+    command = ["compare", str(folder), str(tmp_path / "first"), str(tmp_path / "other")]
+    sheet = tmp_path / "sheet.png"
+    assert cli.main([*command, "--levels", "0,0.5,1", "--bits", "9", "--sheet", str(sheet)]) == 1
+    assert "choose other levels or bits" in capsys.readouterr().err
+    with Image.open(sheet) as image:
+        assert image.size == (3 * 512, 512)
+    curve = compare.measure(
+        codec.eval(),
+        compare.choose_tiles(TileFile(folder, held_out=True), 1, 1),
+        [0, 1],
+        0.0,
+        torch.float32,
+        _brightness,
     )
-    for level in range(2):
-        assert first[level][0] == other[level][0]
-        assert all(a != b for a, b in zip(first[level][1:], other[level][1:], strict=True))
-        assert at_bits_of_first[level] == other[level]
-    assert float(first[0][0]) < float(first[1][0])
-
-
-def test_pictures_that_nothing_was_trained_on_are_all_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    monkeypatch.setattr(compare, "LPIPS", _Distance)
-    monkeypatch.setattr(compare, "DISTS", _Distance)
-    monkeypatch.setattr("picolab.networks.config.read_config", lambda path: TINY)
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for number in range(3):
-        Image.fromarray(photo(256, 320, seed=number)).save(pictures / f"{number}.png")
-    save_checkpoint(tmp_path / "one", with_prefix("ema", tiny_codec().state_dict()), {})
-    command = ["compare", "tiny.toml", str(tmp_path / "one"), "--data", str(pictures)]
-    assert cli.main([*command, "--levels", "0.5"]) == 1  # none of these is held out
-    assert "no pictures" in capsys.readouterr().err
-    assert cli.main([*command, "--levels", "0.5", "--unseen"]) == 0
-    assert "3 unseen tiles" in capsys.readouterr().out
+    bits = sum(point.bpp for point in curve) / 2
+    assert cli.main([*command, "--levels", "0,1", "--bits", f"{bits:.4f}", "--realism", "0"]) == 0
+    first, other = capsys.readouterr().out.splitlines()[-2:]
+    assert first.split("|")[3:] != other.split("|")[3:] and "nan" not in first + other

@@ -27,6 +27,7 @@ from picolab.losses.gan import (
 )
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.wasserstein import distance
+from picolab.losses.xyb import xyb_error
 from picolab.networks.codec import Coded
 from picolab.training.adversary import Adversary
 from picolab.training.loop import seen_by_adversary
@@ -334,6 +335,34 @@ def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() 
     below, _ = objective(x, y, mask, realism, torch.tensor([0.999, 0.0]))
     alex, dists = 16 / 48, 2 * (16 / 32) * 2  # one of two chosen samples counts twice
     torch.testing.assert_close(below, torch.tensor([0.0, 0.5 * (alex + dists), alex]))
+
+
+def test_alexnet_sees_reduced_pictures_where_asked() -> None:
+    seen: list[int] = []
+
+    class Sides(Squares):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            seen.append(x.shape[3])
+            return super().forward(x, y)
+
+    objective = Objective(LossWeights())
+    objective.weights = LossWeights(lpips_alex=1.0, alex_zoom=0.5)
+    objective.alex = Sides()  # type: ignore[assignment]
+    x, mask = torch.zeros(1, 3, 80, 80), torch.zeros(1, 1, 80, 80)
+    for size in (0.0, 0.5, 0.999):
+        objective(x, x, mask, torch.ones(1), torch.tensor([0.0, 0.0, size]))
+    assert seen == [32, 48, 63]
+
+
+def test_errors_in_xyb_count_colour_and_coarse_scales() -> None:
+    gray = torch.full((1, 3, 32, 32), 0.5)
+    assert xyb_error(gray, gray).item() == 0
+    step = torch.tensor([0.02, -0.02, 0.0])[:, None, None]
+    even = torch.full((3, 1, 1), 0.0163)  # about as large a squared error
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
+    error = xyb_error(gray, gray + even)
+    assert xyb_error(gray, gray + step) > 1.5 * error
+    assert error > 2 * xyb_error(gray, gray + even * checks)
 
 
 def test_realism_is_drawn_in_the_shares_asked_for() -> None:

@@ -86,23 +86,16 @@ def _judge(args: argparse.Namespace) -> int:
 def _add_compare(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "compare",
-        help="checkpoints on held-out training pictures, by level and at the same bits",
+        help="checkpoints on held-out tiles at the same bits, by metrics that training sees or not",
     )
-    parser.add_argument("config", type=Path, help="TOML configuration they were trained with")
+    parser.add_argument("tiles", type=Path, help="a folder of `picolab data build`")
     parser.add_argument("checkpoints", nargs="+", type=Path, help="folders")
-    parser.add_argument(
-        "--levels", type=numbers, default=[0, 0.1, 0.3, 0.5], help="(0,0.1,0.3,0.5)"
-    )
+    parser.add_argument("--levels", type=numbers, default=[0.1, 0.35, 0.6], help="(0.1,0.35,0.6)")
+    parser.add_argument("--bits", type=numbers, default=[0.12, 0.3], help="a pixel (0.12,0.3)")
     parser.add_argument("--realism", type=float, default=1.0, help="(%(default)s)")
-    parser.add_argument("--tiles", type=int, default=12, help="how many (%(default)s)")
-    parser.add_argument(
-        "--kid", action="store_true", help="KID of patches, too: of all tiles (--tiles 40), not few"
-    )
-    parser.add_argument("--data", nargs="+", default=["$PICOLAB_TRAIN"], help="(%(default)s)")
-    parser.add_argument(
-        "--unseen", action="store_true", help="all of the data, since nothing of it is trained on"
-    )
-    parser.add_argument("--bf16", action="store_true", help="convolutions in bfloat16")
+    parser.add_argument("--photos", type=int, default=24, help="how many tiles (%(default)s)")
+    parser.add_argument("--text", type=int, default=6, help="how many tiles (%(default)s)")
+    parser.add_argument("--sheet", type=Path, help="a PNG to write: tiles as they are decoded")
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's choice (default)")
     parser.set_defaults(run=_compare)
 
@@ -163,29 +156,31 @@ def _ablate(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     import torch
 
-    from picolab.data.images import load_tiles
+    from picolab.data.crops import TileFile
     from picolab.evaluation.metrics import Missing
     from picolab.evaluation.metrics.distribution import Lite0
-    from picolab.experiments.compare import choose_tiles, comparison, measure, read_codec
-    from picolab.networks.config import read_config
-    from picolab.training.recipe import expand_source
+    from picolab.experiments.compare import choose_tiles, contact_sheet, measure, table
+    from picolab.release.release import read_trained
+    from picolab.training.machine import training_type
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    config = read_config(args.config)
-    folders = [expand_source(source, "--data") for source in args.data]
-    tiles = choose_tiles(load_tiles(folders, None if args.unseen else True), args.tiles)
+    tiles = choose_tiles(TileFile(args.tiles, held_out=True), args.photos, args.text)
+    dtype = training_type(torch.device("cpu"))
+    codecs = {str(path): read_trained(path).codec.eval() for path in args.checkpoints}
+    if args.sheet:
+        middle = args.levels[len(args.levels) // 2]
+        contact_sheet(codecs, tiles.photos[::3], middle, args.realism, dtype, args.sheet)
     try:
-        features = Lite0() if args.kid else None
+        features = Lite0()
+        curves = [
+            measure(codec, tiles, args.levels, args.realism, dtype, features)
+            for codec in codecs.values()
+        ]
     except Missing as reason:
-        raise ValueError(f"--kid: {reason}") from reason
-    curves = [
-        measure(read_codec(path, config), tiles, args.levels, args.realism, args.bf16, features)
-        for path in args.checkpoints
-    ]
-    kind = "unseen" if args.unseen else "held-out"
-    print(f"{len(tiles)} {kind} tiles, realism {args.realism:g}, ", end="")
-    print(comparison([str(path) for path in args.checkpoints], curves, args.levels))
+        raise ValueError(f"compare needs all its metrics: {reason}") from reason
+    print(f"{len(tiles.photos)} photos, {len(tiles.text)} with text, realism {args.realism:g}")
+    print(table(list(codecs), curves, args.bits))
     return 0
 
 

@@ -1,143 +1,176 @@
-"""Checkpoints on held-out tiles, to choose between them: nothing is chosen on evaluation pictures.
+"""Checkpoints on held-out tiles at fixed bits, by what training does and does not minimise.
 
 Bits are those of rounded symbols as the likelihoods have them, without a file's header.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
-from picolab.data.images import TileSet
+from picolab.data.crops import Crops, TileFile
+from picolab.evaluation.metrics import METRICS
 from picolab.evaluation.metrics.distribution import kernel_distance
-from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import chroma_loss, halo_loss, lattice_loss, smooth_loss
-from picolab.losses.lpips import LPIPS
-from picolab.networks.codec import Codec
-from picolab.networks.config import CodecConfig
-from picolab.training.checkpoint import load_checkpoint, without_prefix
-from picolab.training.loop import load_weights, psnr, validation_tiles
+from picolab.losses.fidelity import lattice_loss
+from picolab.networks.blocks import from_patches
+from picolab.networks.model import Codec
 
-SKIP_BELOW = 5  # as in all recipes and releases
-LEAST_SIDE = 256  # of a tile that DISTS, whose deepest features are 16 pixels apart, tells much of
+Picture = NDArray[np.uint8]  # [H, W, 3]
+Features = Callable[[Picture], NDArray[np.float32]]  # of the patches of a picture, a row each
 
-# From a picture `[h, w, 3]` of bytes to the features of its patches, one row each.
-Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+COARSE = 32  # pixels: side of the squares of which the mean colour is compared
+MEASURED = ("psnr", "lpips_alex", "dists", "ssimulacra2", "butteraugli_3norm")
+OWN = ("kid", "repeats", "colour", "text")  # what `measure` adds to them
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Held-out tiles as patches uint8 `[1, 192, 64, 64]`: photos, and what has text in it."""
+
+    photos: list[Tensor]
+    text: list[Tensor]
 
 
 @dataclass(frozen=True)
 class Point:
-    """Means over tiles: bits a pixel, PSNR in decibels of RGB, LPIPS (AlexNet), DISTS, and the
-    error of smooth surfaces, what of it repeats from block to block, that of colours and that of
-    plain ground beside edges, in steps of 255; of all patches together KID, if asked for, which
-    no training minimises."""
+    """Means over tiles at one level: bits per pixel of photos, and figures by name. `repeats` is
+    what of the error repeats from block to block, `colour` the error of mean colours, `text` the
+    mean absolute error of text, all in steps of 255; `kid` is a thousand times KID."""
 
     bpp: float
-    psnr: float
-    lpips: float
-    dists: float
-    smooth: float
-    lattice: float
-    chroma: float
-    halo: float
-    kid: float | None = None
-
-    def __str__(self) -> str:
-        looks = f"{self.lpips:.3f} / {self.dists:.3f} / {self.smooth:.2f} / {self.lattice:.3f}"
-        looks += f" / {self.chroma:.2f} / {self.halo:.2f}"
-        kid = "" if self.kid is None else f" / {self.kid:.4f}"
-        return f"{self.bpp:.3f} / {self.psnr:.2f} / {looks}{kid}"
+    text_bpp: float
+    figures: Mapping[str, float]
 
 
-def choose_tiles(held_out: TileSet, count: int) -> list[Tensor]:
-    """Up to `count` of the tiles that training validates on, the large ones."""
-    tiles = [
-        x for x in validation_tiles(held_out, max(24, count)) if min(x.shape[2:]) >= LEAST_SIDE
-    ]
-    return tiles[:: max(1, len(tiles) // count)][:count]
+def choose_tiles(held_out: TileFile, photos: int, text: int) -> Tiles:
+    """Tiles spread evenly over those that nothing is trained on."""
+
+    def spread(numbers: list[int], count: int) -> list[Tensor]:
+        count = min(count, len(numbers))
+        return [held_out.whole(numbers[i * len(numbers) // count]) for i in range(count)]
+
+    natural = held_out.natural.nonzero().flatten().tolist()
+    other = (~held_out.natural).nonzero().flatten().tolist()
+    return Tiles(spread(natural, photos), spread(other, text))
 
 
 @torch.no_grad()
+def decode(
+    codec: Codec, patches: Tensor, level: float, realism: float, dtype: torch.dtype
+) -> tuple[float, Picture]:
+    """Bits per pixel of a tile, and the decoded picture. The noise is the same for all."""
+    x = Crops(patches, torch.ones(1)).centred(dtype)
+    dial = noise = None
+    if realism:
+        dial = torch.full((1,), realism)
+        shape = (1, codec.shape.noise_channels, *patches.shape[2:])
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    coded = codec(x, torch.full((1,), level), dial, noise, hard=True)
+    picture = (from_patches(coded.centred.float()) + 0.5).clamp(0, 1)
+    bits = (coded.bits_y + coded.bits_z).item() / picture[0, 0].numel()
+    return bits, as_bytes(picture)
+
+
+def as_bytes(x: Tensor) -> Picture:
+    """`[1, 3, H, W]` in [0, 1] as a picture."""
+    return (x[0].permute(1, 2, 0) * 255).round().byte().numpy()
+
+
 def measure(
     codec: Codec,
-    tiles: Sequence[Tensor],
+    tiles: Tiles,
     levels: Sequence[float],
     realism: float,
-    bf16: bool,
-    features: Features | None = None,
+    dtype: torch.dtype,
+    features: Features,
 ) -> list[Point]:
-    """A point for each level; with KID, if there are features for it."""
-    codec = codec.eval()
-    lpips, dists = LPIPS("alex"), DISTS()
-    lpips.trunk.bf16 = dists.trunk.bf16 = bf16
-    originals = [features(_bytes(x)) for x in tiles] if features else []
+    """A point for each level. Raises `Missing` where this machine lacks a metric."""
+    metrics = {name: METRICS[name]() for name in MEASURED}
+    photos = [as_bytes(from_patches(p).float() / 255) for p in tiles.photos]
+    original_features = np.concatenate([features(p) for p in photos])
     points = []
     for level in levels:
-        rows, decoded = [], []
-        for x in tiles:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                at, dial = torch.tensor([level]), torch.tensor([realism])
-                coded = codec(x, at, dial, skip_below=SKIP_BELOW, hard=True)
-            picture = coded.picture.clamp(0, 1)
-            bpp = (coded.bits_y + coded.bits_z) / x[0, 0].numel()
-            quality = psnr((picture - x).square().mean())
-            losses = smooth_loss, lattice_loss, chroma_loss, halo_loss
-            looks = lpips(x, picture), dists(x, picture), *(255 * f(x, picture) for f in losses)
-            rows.append([float(v) for v in (bpp, quality, *looks)])
-            if features:
-                decoded.append(features(_bytes(picture)))
-        means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-        if features:
-            means.append(kernel_distance(np.concatenate(originals), np.concatenate(decoded)))
-        points.append(Point(*means))
+        coded = [decode(codec, p, level, realism, dtype) for p in tiles.photos]
+        rows = [
+            {name: metric(photo, decoded) for name, metric in metrics.items()}
+            | low_frequencies(photo, decoded)
+            for photo, (_, decoded) in zip(photos, coded, strict=True)
+        ]
+        figures = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        decoded_features = np.concatenate([features(decoded) for _, decoded in coded])
+        figures["kid"] = 1000 * kernel_distance(original_features, decoded_features)
+        written = [decode(codec, p, level, realism, dtype) for p in tiles.text]
+        figures["text"] = float(
+            np.mean(
+                [
+                    np.abs(decoded - as_bytes(from_patches(p).float() / 255).astype(float)).mean()
+                    for p, (_, decoded) in zip(tiles.text, written, strict=True)
+                ]
+            )
+        )
+        bits = [float(np.mean([bpp for bpp, _ in some])) for some in (coded, written)]
+        points.append(Point(*bits, figures))
     return points
 
 
-def _bytes(picture: Tensor) -> NDArray[np.uint8]:
-    return (255 * picture[0].float()).round().byte().permute(1, 2, 0).contiguous().numpy()
+def low_frequencies(photo: Picture, decoded: Picture) -> dict[str, float]:
+    """The figures `repeats` and `colour` of a decoded picture."""
+    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (photo, decoded))
+    colour = F.avg_pool2d(x - y, COARSE).abs().mean()
+    return {"repeats": 255 * lattice_loss(x, y).item(), "colour": 255 * colour.item()}
 
 
-def at_bits(points: Sequence[Point], bpp: float) -> Point | None:
-    """What a curve has at `bpp`: between two of its points, linear over the logarithm of the
-    rate; None beyond its ends."""
+def at_bits(points: Sequence[Point], wanted: float) -> dict[str, float]:
+    """Figures at so many bits per pixel, by straight lines over the logarithm of bits. Raises
+    `ValueError` beyond the ends, since curves must not be guessed there."""
     ordered = sorted(points, key=lambda point: point.bpp)
-    for low, high in zip(ordered, ordered[1:], strict=False):
-        if low.bpp <= bpp <= high.bpp and low.bpp < high.bpp:
-            share = math.log(bpp / low.bpp) / math.log(high.bpp / low.bpp)
-            pairs = list(zip(astuple(low), astuple(high), strict=True))[1:]
-            read = (None if a is None else a + share * (b - a) for a, b in pairs)
-            return Point(bpp, *read)  # type: ignore[arg-type]  # only KID may be None
-    return None
+    bits = [point.bpp for point in ordered]
+    if not bits[0] <= wanted <= bits[-1]:
+        raise ValueError(
+            f"{wanted:g} bits per pixel is not between {bits[0]:.3f} and {bits[-1]:.3f}, the ends "
+            "of a curve: choose other levels or bits"
+        )
+    return {
+        name: float(np.interp(np.log(wanted), np.log(bits), [p.figures[name] for p in ordered]))
+        for name in ordered[0].figures
+    }
 
 
-def comparison(names: Sequence[str], curves: Sequence[list[Point]], levels: Sequence[float]) -> str:
-    """Two Markdown tables: by level, and of the others at the bits of the first."""
-    head = "| checkpoint | " + " | ".join(f"level {level:g}" for level in levels) + " |"
-    rule = "| --- |" + " --- |" * len(levels)
-    kid = " / KID" if curves[0][0].kid is not None else ""
-    columns = f"bpp / PSNR / LPIPS-Alex / DISTS / smooth / lattice / chroma / halo{kid}"
-    lines = [columns, "", head, rule]
-    for name, curve in zip(names, curves, strict=True):
-        lines.append(f"| {name} | " + " | ".join(map(str, curve)) + " |")
-    if len(curves) > 1:
-        lines += ["", f"At the bits of {names[0]}", "", head, rule]
-    for name, curve in zip(names[1:], curves[1:], strict=True):
-        row = [at_bits(curve, point.bpp) for point in curves[0]]
-        lines.append(f"| {name} | " + " | ".join(str(p) if p else "-" for p in row) + " |")
+def table(names: Sequence[str], curves: Sequence[Sequence[Point]], bits: Sequence[float]) -> str:
+    """A Markdown table of all figures at the same bits."""
+    titles = [*MEASURED, *OWN]
+    lines = [
+        "| bits per pixel | checkpoint | " + " | ".join(titles) + " |",
+        "| --- " * (len(titles) + 2) + "|",
+    ]
+    for wanted in bits:
+        for name, curve in zip(names, curves, strict=True):
+            figures = at_bits(curve, wanted)
+            cells = [f"{figures[title]:.4g}" for title in titles]
+            lines.append(f"| {wanted:g} | {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def read_codec(checkpoint: Path, config: CodecConfig) -> Codec:
-    """The averaged weights of a checkpoint, at the levels that it was trained for; what it does not
-    have is as it was built."""
-    tensors, _ = load_checkpoint(checkpoint)
-    codec = Codec(config)
-    load_weights(codec, without_prefix("ema", tensors))
-    return codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def contact_sheet(
+    codecs: Mapping[str, Codec],
+    tiles: Sequence[Tensor],
+    level: float,
+    realism: float,
+    dtype: torch.dtype,
+    path: Path,
+) -> None:
+    """Write tiles as rows: the original, then each codec's at one level, at full size."""
+    rows = []
+    for patches in tiles:
+        pictures = [as_bytes(from_patches(patches).float() / 255)]
+        pictures += [decode(c, patches, level, realism, dtype)[1] for c in codecs.values()]
+        rows.append(np.concatenate(pictures, 1))
+    Image.fromarray(np.concatenate(rows)).save(path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
@@ -34,6 +35,8 @@ class LossWeights:
     lpips_alex: float = 0.0  # LPIPS on AlexNet, a twentieth of the cost
     dists: float = 0.0
     wasserstein: float = 0.0  # Wasserstein distortion, on the same features
+    alex_zoom: float = 1.0  # AlexNet sees pictures reduced by a random factor down to this
+    xyb_share: float = 0.0  # the part of the squared error that is measured in XYB instead
     ms_ssim: float = 0.0
     tiling: float = 0.0
     smooth: float = 0.0
@@ -65,6 +68,8 @@ class LossWeights:
             raise ValueError("losses: closest + fullest, and mse_at_realism, must be at most 1")
         if self.gan_crop % BLOCK:
             raise ValueError(f"losses: gan_crop = {self.gan_crop} must be a multiple of {BLOCK}")
+        if not 0 < self.alex_zoom <= 1 or self.xyb_share > 1:
+            raise ValueError("losses: alex_zoom must be in (0, 1], and xyb_share at most 1")
         if self.perceptual_crop < 32:
             raise ValueError("losses: perceptual_crop must be at least 32 pixels")
 
@@ -109,7 +114,7 @@ class Objective(nn.Module):
         """The weighted sum `[B]`, and the mean of each loss as it is, for the log.
 
         `mask` `[B, 1, H, W]` is the presence of text; `share` `[B]` multiplies the weights of the
-        perceptual networks, and `place` `[2]` in [0, 1) says where they look.
+        perceptual networks, and `place` `[3]` in [0, 1) says where they look, and how closely.
         """
         w = self.weights
         total = torch.zeros(len(x), device=x.device)
@@ -148,30 +153,44 @@ class Objective(nn.Module):
             (self._by_vgg, few, self.weights.perceptual_crop),
         ):
             if len(seen):
-                value = judge(
-                    window(x[seen], side, place), window(picture[seen], side, place), parts
-                )
+                parts_seen = [window(p[seen], side, place) for p in (x, picture)]
+                value = judge(*parts_seen, place, parts)
                 value = share[seen] * value * (len(chosen) / len(seen))
                 total = total.index_add(0, seen, value)
         return total
 
-    def _by_alex(self, x: Tensor, picture: Tensor, parts: dict[str, Tensor]) -> Tensor:
+    def _by_alex(
+        self, x: Tensor, picture: Tensor, place: Tensor, parts: dict[str, Tensor]
+    ) -> Tensor:
+        """At a random size and place: a lattice that pleases at one does not at others."""
         if self.alex is None:
             return torch.zeros(len(x), device=x.device)
+        least = self.weights.alex_zoom
+        if least < 1:
+            factor = least + (1 - least) * float(place[2])
+            x, picture = reduced(x, factor), reduced(picture, factor)
         lpips = self.alex(x, picture)
         parts["lpips_alex"] = lpips.detach().mean()
         return self.weights.lpips_alex * lpips
 
-    def _by_vgg(self, x: Tensor, picture: Tensor, parts: dict[str, Tensor]) -> Tensor:
+    def _by_vgg(
+        self, x: Tensor, picture: Tensor, _place: Tensor, parts: dict[str, Tensor]
+    ) -> Tensor:
         total = torch.zeros(len(x), device=x.device)
         if self.vgg is not None:
             with torch.no_grad():
                 reference = self.vgg.trunk(x)
             maps = self.vgg.trunk(picture)
-            lpips = self.vgg.distance(self.vgg.normalised(reference), self.vgg.normalised(maps))
-            distortion = wasserstein.distance(reference, maps)
-            parts |= {"lpips": lpips.detach().mean(), "wasserstein": distortion.detach().mean()}
-            total = total + self.weights.lpips * lpips + self.weights.wasserstein * distortion
+            if self.weights.lpips:
+                ends = self.vgg.normalised(reference), self.vgg.normalised(maps)
+                lpips = self.vgg.distance(*ends)
+                parts["lpips"] = lpips.detach().mean()
+                total = total + self.weights.lpips * lpips
+            if self.weights.wasserstein:
+                each = [wasserstein.distance(reference, maps, w) for w in wasserstein.WINDOWS]
+                distortion = torch.stack(each).mean(0)
+                parts["wasserstein"] = distortion.detach().mean()
+                total = total + self.weights.wasserstein * distortion
         if self.dists is not None:
             dists = self.dists(x, picture)
             parts["dists"] = dists.detach().mean()
@@ -180,13 +199,17 @@ class Objective(nn.Module):
 
 
 def window(x: Tensor, side: int, place: Tensor) -> Tensor:
-    """A square of x `[B, C, H, W]`, of `side` or all there is, at `place` `[2]` in [0, 1) of all
-    its places."""
+    """A square of x `[B, C, H, W]`, of `side` or all there is, at the first two numbers of
+    `place`, in [0, 1), of all its places."""
     side = min(side, *x.shape[2:])
-    top, left = (
-        int(at * (size - side + 1)) for at, size in zip(place.tolist(), x.shape[2:], strict=True)
-    )
+    at = zip(place[:2].tolist(), x.shape[2:], strict=True)
+    top, left = (int(share * (size - side + 1)) for share, size in at)
     return x[:, :, top : top + side, left : left + side]
+
+
+def reduced(x: Tensor, factor: float) -> Tensor:
+    """x `[B, C, H, W]` at a factor of its size, without aliasing."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", antialias=True)
 
 
 def draw_realism(batch: int, weights: LossWeights, generator: torch.Generator) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from picolab.losses.features import VGG16
 
 WINDOW = 16  # pixels
+WINDOWS = (16, 64)  # of the training loss
 
 
 class WassersteinDistortion(nn.Module):

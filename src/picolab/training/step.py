@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from picolab.losses.objective import LossWeights, Objective, draw_realism
+from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
 from picolab.networks.codec import draw_levels
 from picolab.networks.model import Codec, Coded, squared_error
@@ -18,6 +19,7 @@ from picolab.training.lineage import Stage
 # The loss of a level grows about like this power of its bits; taking that off lets every level
 # count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
 LEVEL_BALANCE = 0.75
+XYB_SCALE = 3.5  # what makes errors in XYB of decoded photos as large as squared ones
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Sample:
     natural: Tensor
     level: Tensor
     realism: Tensor | None
-    place: Tensor  # [2] in [0, 1): where perceptual losses look
+    place: Tensor  # [3] in [0, 1): where perceptual losses look, and how closely
     noise: Tensor | None  # [B, N, H/8, W/8], where realism is
 
     @property
@@ -72,7 +74,7 @@ def draw_sample(
         realism = draw_realism(batch, losses, generator).to(device)
         shape = (batch, noise_channels, *patches.shape[2:])
         noise = torch.randn(shape, generator=generator).to(device, dtype)
-    place = torch.rand(2, generator=generator)
+    place = torch.rand(3, generator=generator)
     centred = (patches.float() / 255 - 0.5).to(dtype)
     return Sample(centred, natural.to(device), level, realism, place, noise)
 
@@ -89,15 +91,18 @@ def rate_and_distortion(
     x, level = sample.centred, sample.level
     coded: Coded = network(x, level, sample.realism, sample.noise, stage.skip_below, stage.hard)
     bpp = (coded.bits_y + coded.bits_z) / sample.pixels
-    mse = kernels.squared_error(coded.centred, x)
-    loss = bpp + _share(stage, sample.realism) * controller.lambdas(level) * mse
-    loss = _balance(controller, level) * loss
-    parts: dict[str, Tensor] = {}
-    if objective is not None and sample.realism is not None:
+    mse = distortion = kernels.squared_error(coded.centred, x)
+    more, parts = torch.zeros_like(bpp), dict[str, Tensor]()
+    # What is no photo, text and drawings above all, is to stay as it is at any realism.
+    felt = None if sample.realism is None else sample.realism * sample.natural
+    if objective is not None and felt is not None:
         picture, decoded = (from_patches(p.float() + 0.5) for p in (x, coded.centred))
-        no_text = torch.zeros_like(picture[:, :1])
-        more, parts = objective(picture, decoded, no_text, sample.realism, sample.place)
-        loss = loss + more
+        text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
+        more, parts = objective(picture, decoded, text, felt, sample.place)
+        if share := stage.losses.xyb_share:
+            distortion = (1 - share) * mse + share * XYB_SCALE * xyb_error(picture, decoded)
+    loss = bpp + _share(stage, felt) * controller.lambdas(level) * distortion
+    loss = _balance(controller, level) * loss + more
     return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
 
 
