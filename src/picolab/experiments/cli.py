@@ -90,7 +90,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("tiles", type=Path, help="a folder of `picolab data build`")
     parser.add_argument("checkpoints", nargs="+", type=Path, help="folders")
-    parser.add_argument("--levels", type=numbers, default=[0.1, 0.35, 0.6], help="(0.1,0.35,0.6)")
+    parser.add_argument("--levels", type=numbers, default=[0.3, 0.55, 0.8], help="(0.3,0.55,0.8)")
     parser.add_argument("--bits", type=numbers, default=[0.12, 0.3], help="a pixel (0.12,0.3)")
     parser.add_argument("--realism", type=float, default=1.0, help="(%(default)s)")
     parser.add_argument("--photos", type=int, default=24, help="how many tiles (%(default)s)")

@@ -46,7 +46,6 @@ class Point:
     mean absolute error of text, all in steps of 255; `kid` is a thousand times KID."""
 
     bpp: float
-    text_bpp: float
     figures: Mapping[str, float]
 
 
@@ -62,11 +61,17 @@ def choose_tiles(held_out: TileFile, photos: int, text: int) -> Tiles:
     return Tiles(spread(natural, photos), spread(other, text))
 
 
+@dataclass(frozen=True)
+class Decoded:
+    bpp: float
+    picture: Picture
+
+
 @torch.no_grad()
 def decode(
     codec: Codec, patches: Tensor, level: float, realism: float, dtype: torch.dtype
-) -> tuple[float, Picture]:
-    """Bits per pixel of a tile, and the decoded picture. The noise is the same for all."""
+) -> Decoded:
+    """A tile there and back. The noise is the same for all."""
     x = Crops(patches, torch.ones(1)).centred(dtype)
     dial = noise = None
     if realism:
@@ -76,7 +81,7 @@ def decode(
     coded = codec(x, torch.full((1,), level), dial, noise, hard=True)
     picture = (from_patches(coded.centred.float()) + 0.5).clamp(0, 1)
     bits = (coded.bits_y + coded.bits_z).item() / picture[0, 0].numel()
-    return bits, as_bytes(picture)
+    return Decoded(bits, as_bytes(picture))
 
 
 def as_bytes(x: Tensor) -> Picture:
@@ -96,28 +101,32 @@ def measure(
     metrics = {name: METRICS[name]() for name in MEASURED}
     photos = [as_bytes(from_patches(p).float() / 255) for p in tiles.photos]
     original_features = np.concatenate([features(p) for p in photos])
-    points = []
-    for level in levels:
-        coded = [decode(codec, p, level, realism, dtype) for p in tiles.photos]
-        rows = [
-            {name: metric(photo, decoded) for name, metric in metrics.items()}
-            | low_frequencies(photo, decoded)
-            for photo, (_, decoded) in zip(photos, coded, strict=True)
+    decoded = [[decode(codec, p, level, realism, dtype) for level in levels] for p in tiles.photos]
+    # Photo by photo, because metrics keep what they found in the last original.
+    rows = [
+        [
+            {
+                name: value
+                for name, metric in metrics.items()
+                if (value := metric(photo, d.picture)) is not None
+            }
+            | low_frequencies(photo, d.picture)
+            for d in each
         ]
-        figures = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        decoded_features = np.concatenate([features(decoded) for _, decoded in coded])
+        for photo, each in zip(photos, decoded, strict=True)
+    ]
+    points = []
+    for at, level in enumerate(levels):
+        figures = {n: float(np.mean([row[at][n] for row in rows])) for n in rows[0][at]}
+        decoded_features = np.concatenate([features(each[at].picture) for each in decoded])
         figures["kid"] = 1000 * kernel_distance(original_features, decoded_features)
-        written = [decode(codec, p, level, realism, dtype) for p in tiles.text]
-        figures["text"] = float(
-            np.mean(
-                [
-                    np.abs(decoded - as_bytes(from_patches(p).float() / 255).astype(float)).mean()
-                    for p, (_, decoded) in zip(tiles.text, written, strict=True)
-                ]
-            )
-        )
-        bits = [float(np.mean([bpp for bpp, _ in some])) for some in (coded, written)]
-        points.append(Point(*bits, figures))
+        errors = []
+        for patches in tiles.text:
+            text = decode(codec, patches, level, realism, dtype).picture
+            original = as_bytes(from_patches(patches).float() / 255)
+            errors.append(float(np.abs(text - original.astype(float)).mean()))
+        figures["text"] = float(np.mean(errors))
+        points.append(Point(float(np.mean([each[at].bpp for each in decoded])), figures))
     return points
 
 
@@ -129,15 +138,12 @@ def low_frequencies(photo: Picture, decoded: Picture) -> dict[str, float]:
 
 
 def at_bits(points: Sequence[Point], wanted: float) -> dict[str, float]:
-    """Figures at so many bits per pixel, by straight lines over the logarithm of bits. Raises
-    `ValueError` beyond the ends, since curves must not be guessed there."""
+    """Figures at so many bits per pixel, by straight lines over the logarithm of bits; none beyond
+    the ends, since curves must not be guessed there."""
     ordered = sorted(points, key=lambda point: point.bpp)
     bits = [point.bpp for point in ordered]
     if not bits[0] <= wanted <= bits[-1]:
-        raise ValueError(
-            f"{wanted:g} bits per pixel is not between {bits[0]:.3f} and {bits[-1]:.3f}, the ends "
-            "of a curve: choose other levels or bits"
-        )
+        return {}
     return {
         name: float(np.interp(np.log(wanted), np.log(bits), [p.figures[name] for p in ordered]))
         for name in ordered[0].figures
@@ -154,7 +160,7 @@ def table(names: Sequence[str], curves: Sequence[Sequence[Point]], bits: Sequenc
     for wanted in bits:
         for name, curve in zip(names, curves, strict=True):
             figures = at_bits(curve, wanted)
-            cells = [f"{figures[title]:.4g}" for title in titles]
+            cells = [f"{figures[title]:.4g}" if figures else "" for title in titles]
             lines.append(f"| {wanted:g} | {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -171,6 +177,6 @@ def contact_sheet(
     rows = []
     for patches in tiles:
         pictures = [as_bytes(from_patches(patches).float() / 255)]
-        pictures += [decode(c, patches, level, realism, dtype)[1] for c in codecs.values()]
+        pictures += [decode(c, patches, level, realism, dtype).picture for c in codecs.values()]
         rows.append(np.concatenate(pictures, 1))
     Image.fromarray(np.concatenate(rows)).save(path)

@@ -153,8 +153,8 @@ class Objective(nn.Module):
             (self._by_vgg, few, self.weights.perceptual_crop),
         ):
             if len(seen):
-                parts_seen = [window(p[seen], side, place) for p in (x, picture)]
-                value = judge(*parts_seen, place, parts)
+                one, other = (window(p[seen], side, place) for p in (x, picture))
+                value = judge(one, other, place, parts)
                 value = share[seen] * value * (len(chosen) / len(seen))
                 total = total.index_add(0, seen, value)
         return total
