@@ -21,6 +21,7 @@ from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
 from picocodec.model import scale_decoder
 from picocodec.model.model import FILES, PREVIEW, SLOPES, Model
+from picocodec.model.noise import STEP, noise
 from picocodec.model.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
 from picolab.data.images import TileSet
 from picolab.networks.codec import Codec
@@ -348,6 +349,9 @@ def check_export(
         inputs = (torch.from_numpy(symbols)[None].float(), z.round(), at)
         for realism in (0.0, 1.0) if model.has_dial else (0.0,):
             told = [torch.tensor([realism])] if model.has_dial else []
+            if model.noise_channels:
+                sides = picture.shape[2] // STEP, picture.shape[3] // STEP
+                told.append(torch.from_numpy(noise(model.noise_channels, sides)))
             theirs = graphs["synthesis"](*inputs, *told).numpy()
             _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
         if model.has_preview:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import io
+import json
 import random
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from picocodec.errors import PicoError
 from picocodec.format import container
 from picocodec.format.pieces import CoderId, Piece
 from picocodec.format.tiles import MARGIN, TILE, Tile, area_of, tiles_along
+from picocodec.model.noise import noise
 from picocodec.model.store import DEFAULT_MODEL, load_model, load_model_for, model_folders
 
 ROOT = Path(__file__).parents[2]
@@ -393,3 +395,14 @@ def test_another_threshold_of_coding_is_another_model(built: Path, tmp_path: Pat
     assert "skip_below = 5\n" in text
     (folder / "model.toml").write_text(text.replace("skip_below = 5", "skip_below = 6"))
     assert theirs(built, [path], folder) == {path.name: ["UnknownModel"]}
+
+
+def test_the_noise_of_a_position_is_the_same_number(built: Path) -> None:
+    script = """
+      const { noise } = await import(process.argv[1]);
+      console.log(JSON.stringify([...noise(8, 5, 7, 63 * 2000, 131067).data]));
+    """
+    module = built.parent / "model" / "noise.js"
+    command = ["node", "--input-type=module", "-e", script, str(module)]
+    found = json.loads(subprocess.check_output(command, text=True))
+    np.testing.assert_allclose(found, noise(8, (5, 7), (63 * 2000, 131067)).flatten(), atol=1e-6)

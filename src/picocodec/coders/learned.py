@@ -2,6 +2,9 @@
 
 What is coded is a tile with its margin, so that a tile's neighbours can fade into it. All symbols
 of a tile are known before the first floating-point operation of its decoder.
+
+An encoder does not say where in a picture its pixels lie: what it is shown has the noise of the
+picture's corner.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from picocodec.coders.protocol import Bytes, Candidate, Floats, TileCoder
 from picocodec.format.tiles import MARGIN, Tile
 from picocodec.images.canvas import as_canvas, padded, to_bytes
 from picocodec.model.model import Model
+from picocodec.model.noise import STEP
 from picocodec.model.scale_decoder import Z_LIMIT
 
 # Far beyond any symbol that a picture causes, and what an escape can hold with ease.
@@ -58,7 +62,8 @@ class LearnedCoder(TileCoder):
         return self.model.preview(symbols, z, level)
 
     def _canvas(self, symbols: Ints, z: Ints, area: Tile, level: int) -> Floats:
-        whole = self.model.synthesise(symbols, z, level, self.realism)
+        corner = (area.top + MARGIN) // STEP, (area.left + MARGIN) // STEP
+        whole = self.model.synthesise(symbols, z, level, self.realism, corner)
         return whole[:, :, : area.height, : area.width]
 
     def _pixels(self, symbols: Ints, z: Ints, area: Tile, level: int) -> Bytes:

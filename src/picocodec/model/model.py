@@ -5,7 +5,7 @@ A model is a folder `<name>.v<N>` with
     model.toml             names the other files and their SHA-256
     analysis.onnx          picture, level -> y, z
     context.onnx           y, z, coded, level -> symbols
-    synthesis.onnx         symbols, z, level, realism -> picture
+    synthesis.onnx         symbols, z, level, and some: realism, noise -> picture
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
     preview.onnx           symbols, z, level -> picture at half its sides; optional
@@ -30,6 +30,7 @@ from picocodec.format.tables import SCALE_COUNT, check_integers
 from picocodec.format.tiles import Tile
 from picocodec.model import scale_decoder
 from picocodec.model.files import DESCRIPTION, ModelFiles, refused
+from picocodec.model.noise import noise
 from picocodec.model.scale_decoder import IntegerLayer, level_bin
 from picocodec.model.sessions import Sessions
 
@@ -160,12 +161,23 @@ class Model:
         }
         return np.rint(self._sessions.run("context", feed)[0][0]).astype(np.int32)
 
-    def synthesise(self, symbols: Ints, z: Ints, level: int, realism: float = 0.0) -> Float:
+    def synthesise(
+        self,
+        symbols: Ints,
+        z: Ints,
+        level: int,
+        realism: float = 0.0,
+        corner: tuple[int, int] = (0, 0),
+    ) -> Float:
         """The canvas `[1, 3, H, W]`, not clamped, of symbols `[M, H / 16, W / 16]` and z. `realism`
-        is ignored by models that were not taught it."""
+        is ignored by models that were not taught it, and where noise is an input of theirs
+        `corner` says where in the picture the canvas begins, in rows and columns of noise."""
         feed = _latents(symbols, z, level)
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
+        if self.noise_channels:
+            rows, columns = (2 * side for side in symbols.shape[1:])
+            feed["noise"] = noise(self.noise_channels, (rows, columns), corner)
         return self._sessions.run("synthesis", feed)[0]
 
     def preview(self, symbols: Ints, z: Ints, level: int) -> Float:
@@ -180,7 +192,20 @@ class Model:
     @cached_property
     def has_dial(self) -> bool:
         """Whether the decoder listens to `realism`."""
-        return any(given.name == "realism" for given in self._sessions.of("synthesis").get_inputs())
+        return "realism" in self._given
+
+    @cached_property
+    def noise_channels(self) -> int:
+        """How many channels of noise the decoder is given, 0 where it is given none."""
+        if "noise" not in self._given:
+            return 0
+        with refused(self.folder / "synthesis.onnx"):
+            return int(self._given["noise"][1])
+
+    @cached_property
+    def _given(self) -> dict[str, list[int | str]]:
+        """The decoder's inputs and their shapes, whose sides that are free are names."""
+        return {given.name: given.shape for given in self._sessions.of("synthesis").get_inputs()}
 
 
 def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:

@@ -16,14 +16,23 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _add_release(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "release",
-        help="a checkpoint of a lineage to a model for picocodec",
+        help="the weights of a run to a model for picocodec",
         description="Writes FOLDER/NAME.vN and checks it against PyTorch. To try it: "
         "PICOCODEC_MODELS=FOLDER picoenc --model NAME.vN photo.jpg",
     )
-    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
+    parser.add_argument(
+        "trained", type=Path, help="a checkpoint's folder, or a file of `picolab keep`"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
     parser.add_argument("--version", type=int, required=True, help="the N of NAME.vN")
     parser.add_argument("--name", help="default: that of the lineage")
+    parser.add_argument(
+        "--realism",
+        type=float,
+        metavar="R",
+        help="with the dial; R, 0 to 1, is what its decoder does unless told "
+        "(without: the closest pixels alone)",
+    )
     parser.set_defaults(run=_release)
 
 
@@ -62,11 +71,13 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
 
 
 def _release(args: argparse.Namespace) -> int:
+    from picocodec.api import checked_realism
     from picolab.release.release import read_trained, release
 
-    trained = read_trained(args.checkpoint)
+    realism = None if args.realism is None else checked_realism(args.realism)
+    trained = read_trained(args.trained)
     name = args.name or trained.notes["lineage"]
-    print(release(trained, args.output, name, args.version))
+    print(release(trained, args.output, name, args.version, realism))
     return 0
 
 

@@ -25,28 +25,26 @@ from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
 from picolab.release.graphs import released_graphs
 from picolab.training.checkpoint import load_checkpoint, without_prefix
+from picolab.training.keep import load_kept
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint's averaged weights, and what it says of how it was made."""
+    """A run's averaged weights, and what is said of how they were made."""
 
     codec: Codec
     notes: dict[str, str]
 
 
-def read_trained(checkpoint: Path) -> Trained:
-    """The codec of a run's checkpoint, of the shape that is written in it. Raises
-    `FileNotFoundError` where there is none, `ValueError` for one of generation 1."""
-    tensors, values = load_checkpoint(checkpoint)
+def read_trained(path: Path) -> Trained:
+    """The codec of a run's checkpoint, or of a file of `picolab keep`, of the shape that is written
+    there. Raises `FileNotFoundError` where there is none, `ValueError` for what is another's."""
+    tensors, values = load_kept(path) if path.is_file() else load_checkpoint(path)
     if "shape" not in values:
-        raise ValueError(f"{checkpoint}: a checkpoint of generation 1; `picolab export` reads it")
+        raise ValueError(f"{path}: it names no shape, so no run of `picolab train` wrote it")
     codec = Codec(Shape(**values["shape"]))
-    codec.load_state_dict(without_prefix("model", tensors))
-    with torch.no_grad():
-        averages = without_prefix("ema", tensors)
-        for name, parameter in codec.named_parameters():
-            parameter.copy_(averages[name])
+    weights = without_prefix("model", tensors) | without_prefix("ema", tensors)
+    codec.load_state_dict(weights)
     progress = values["progress"]
     notes = {
         "lineage": values["lineage"],
@@ -57,12 +55,15 @@ def read_trained(checkpoint: Path) -> Trained:
     return Trained(codec, notes)
 
 
-def release(trained: Trained, folder: Path, name: str, version: int) -> Path:
+def release(
+    trained: Trained, folder: Path, name: str, version: int, realism: float | None = None
+) -> Path:
     """Write the released form to `folder/name.vN`; returns its path.
 
     The codec is folded in place. Weights are stored as float16 and run as float32; the rounding is
-    done first, so that the check covers it. The decoder is that of the closest pixels. Raises
-    `RuntimeError` if what was written does not compute what PyTorch does.
+    done first, so that the check covers it. `realism` is what the decoder does unless it is told;
+    with None it knows the closest pixels alone. Raises `RuntimeError` if what was written does not
+    compute what PyTorch does.
     """
     codec = trained.codec
     target = folder / f"{name}.v{version}"
@@ -73,12 +74,13 @@ def release(trained: Trained, folder: Path, name: str, version: int) -> Path:
     skip_below = skipped_scales(tables)
     write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
     (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
-    graphs = released_graphs(codec, dial=False)
+    graphs = released_graphs(codec, dial=realism is not None)
     for key, graph in graphs.items():
         data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
     ends = lambda_ends(codec)
-    write_description(target, list(FILES), name, version, skip_below, 0.0, ends, trained.notes)
+    told = 0.0 if realism is None else realism
+    write_description(target, list(FILES), name, version, skip_below, told, ends, trained.notes)
     check_export({key: graph.module for key, graph in graphs.items()}, layers, Model(target))
     return target
 

@@ -53,12 +53,15 @@ def save_kept(path: Path, tensors: dict[str, Any], values: dict[str, Any]) -> No
 def load_kept(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tensors, `model.*` and `control.*` in float32, and the values that `save_kept` wrote.
     Raises `ValueError` for a file of another kind."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "pt") as file:
-        told = file.metadata() or {}
-        if set(told) < set(KEYS):
-            raise ValueError(f"{path}: it is no file of `picolab keep`")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: it is no file of `picolab keep`: {error}") from error
+    if not set(KEYS) <= set(told):
+        raise ValueError(f"{path}: it is no file of `picolab keep`")
     as_floats = {n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}
     return as_floats, {key: json.loads(told[key]) for key in KEYS}

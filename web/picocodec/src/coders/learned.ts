@@ -1,8 +1,9 @@
 /** Tiles by the networks: pixels -> y, z -> symbols -> bytes, and back (docs/format.md, 6 to 8). */
 import type { Header } from "../format/container.js";
-import { type Area, gridOf } from "../format/tiles.js";
+import { type Area, gridOf, MARGIN } from "../format/tiles.js";
 import type { Model } from "../model/model.js";
 import type { Floats, Networks } from "../model/networks.js";
+import { noise, STEP } from "../model/noise.js";
 import type { Ints } from "../model/scale_decoder.js";
 import { rint } from "../rounding.js";
 import {
@@ -37,8 +38,14 @@ export class LearnedCoder {
   /** The canvas `[1, 3, H, W]`, not clamped, of the symbols of what covers `area`. */
   async canvas(symbols: Symbols, area: Area, level: number, realism: number): Promise<Floats> {
     const inputs = this.latents(symbols, area, level);
-    if (await this.networks.takes(this.model, "synthesis", "realism")) {
+    if (await this.networks.shapeOf(this.model, "synthesis", "realism")) {
       inputs.realism = { data: Float32Array.of(realism), shape: [1] };
+    }
+    const given = await this.networks.shapeOf(this.model, "synthesis", "noise");
+    if (given) {
+      const { yRows, yColumns } = gridOf(area);
+      const [top, left] = [(area.top + MARGIN) / STEP, (area.left + MARGIN) / STEP];
+      inputs.noise = noise(Number(given[1]), 2 * yRows, 2 * yColumns, top, left);
     }
     return (await this.networks.run(this.model, "synthesis", inputs)).picture!;
   }

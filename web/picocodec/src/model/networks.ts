@@ -23,9 +23,15 @@ export class Networks {
     private readonly start: () => Promise<void>,
   ) {}
 
-  /** Whether a network of a model has an input of this name. */
-  async takes(model: Description, network: string, input: string): Promise<boolean> {
-    return (await this.session(model, network)).inputNames.includes(input);
+  /** The shape of a network's input, sides that are free by their names; null: it has none so. */
+  async shapeOf(
+    model: Description,
+    network: string,
+    input: string,
+  ): Promise<readonly (number | string)[] | null> {
+    const { inputMetadata } = await this.session(model, network);
+    const found = inputMetadata.find(({ name }) => name === input);
+    return found?.isTensor ? found.shape : null;
   }
 
   /** The outputs of a network by their names. Throws `UnknownModel` or `NetworkFailed`. */
