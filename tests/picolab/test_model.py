@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiles import make_tiles
 from torch import Tensor
 
+from picocodec.model.model import Model
+from picolab.data.crops import TileFile, principal_components
 from picolab.networks.blocks import (
     Down,
     FromPatches,
@@ -23,6 +26,8 @@ from picolab.networks.layers import fold
 from picolab.networks.model import Codec, bin_width, quantise
 from picolab.networks.shape import Shape, read_shape, shape_from_dict
 from picolab.release.graphs import Context, released_graphs
+from picolab.release.preview import fit_preview
+from picolab.release.release import Trained, release
 
 TINY = Shape(
     name="tiny",
@@ -217,3 +222,27 @@ def test_decoding_photo_costs_what_a_user_may_pay() -> None:
     context = macs["scale_decoder"] + macs["context_decoder"] + macs["context_model"]
     assert 1 < context < context + macs["decoder"] <= 22
     assert macs["encoder"] + context <= 24
+
+
+@torch.no_grad()
+def test_a_preview_is_fitted_to_what_the_decoder_shows_at_half_the_sides(tmp_path: Path) -> None:
+    codec = Codec(TINY).eval()
+    tiles = TileFile(make_tiles(tmp_path), held_out=False)
+    codec.start_from_components(*principal_components(tiles, TINY.y_channels, draws=4))
+    preview = fit_preview(codec, tiles, skip_below=0, realism=None, crops=40)
+    level = torch.tensor([0.7])
+    crop = tiles.draw(1, 256, torch.Generator().manual_seed(9)).centred(torch.float32)
+    coded = codec(crop, level, hard=True)
+    half = torch.nn.functional.avg_pool2d(from_patches(coded.centred) + 0.5, 2)
+    found = preview(coded.y_hat, level)
+    assert found.shape == half.shape == (1, 3, 128, 128)
+    assert (found - half).square().mean() < half.var() / 100
+
+
+def test_release_writes_a_preview_that_computes_what_was_fitted(tmp_path: Path) -> None:
+    """`release` compares what it wrote with PyTorch."""
+    codec = Codec(TINY)
+    tiles = TileFile(make_tiles(tmp_path / "tiles"), held_out=False)
+    codec.start_from_components(*principal_components(tiles, TINY.y_channels, draws=4))
+    with_one = release(Trained(codec, {}), tmp_path, "tiny", 1, tiles=tiles)
+    assert Model(with_one, threads=1).has_preview

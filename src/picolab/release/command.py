@@ -33,6 +33,13 @@ def _add_release(commands: argparse._SubParsersAction) -> None:
         help="with the dial; R, 0 to 1, is what its decoder does unless told "
         "(without: the closest pixels alone)",
     )
+    parser.add_argument(
+        "--preview",
+        type=Path,
+        metavar="TILES",
+        help="fit a preview, which makes reduced pictures faster, to the training tiles of this "
+        "folder (`picolab data build`)",
+    )
     parser.set_defaults(run=_release)
 
 
@@ -72,12 +79,14 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
 
 def _release(args: argparse.Namespace) -> int:
     from picocodec.api import checked_realism
+    from picolab.data.crops import TileFile
     from picolab.release.release import read_trained, release
 
     realism = None if args.realism is None else checked_realism(args.realism)
     trained = read_trained(args.trained)
     name = args.name or trained.notes["lineage"]
-    print(release(trained, args.output, name, args.version, realism))
+    tiles = TileFile(args.preview, held_out=False) if args.preview else None
+    print(release(trained, args.output, name, args.version, realism, tiles))
     return 0
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from picolab.networks.layers import fold
 from picolab.networks.model import Codec
+from picolab.release.preview import Preview
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,26 @@ class Synthesis(nn.Module):
         return self.decoder(y_hat, level, realism, noise) + 0.5
 
 
-def released_graphs(codec: Codec, dial: bool) -> dict[str, Graph]:
+class PreviewOfSymbols(nn.Module):
+    """symbols, z, level to the preview."""
+
+    def __init__(self, codec: Codec, preview: Preview) -> None:
+        super().__init__()
+        self.context_decoder, self.model = codec.context_decoder, codec.context_model
+        self.preview = preview
+
+    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
+        return self.preview(
+            self.model.decode(self.context_decoder(z, level), symbols, level), level
+        )
+
+
+def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) -> dict[str, Graph]:
     """The graphs of `codec`, which is folded in place, its weights rounded to float16 as they are
     stored. Without `dial` the decoder knows the closest pixels alone."""
     codec = codec.eval().cpu()
-    for part in (codec.encoder, codec.context_decoder, codec.context_model, codec.decoder):
+    parts = [codec.encoder, codec.context_decoder, codec.context_model, codec.decoder]
+    for part in [*parts, preview.map] if preview else parts:
         fold(part)
         for parameter in part.parameters():
             parameter.data = parameter.data.half().float()
@@ -79,7 +95,7 @@ def released_graphs(codec: Codec, dial: bool) -> dict[str, Graph]:
     names = ["symbols", "z", "level"]
     if dial:
         decoded, names = (*decoded, realism, noise), [*names, "realism", "noise"]
-    return {
+    graphs = {
         "analysis": Graph(
             Analysis(codec), (torch.rand(1, 3, 128, 192), level), ["picture", "level"], ["y", "z"]
         ),
@@ -91,3 +107,7 @@ def released_graphs(codec: Codec, dial: bool) -> dict[str, Graph]:
         ),
         "synthesis": Graph(Synthesis(codec), decoded, names, ["picture"]),
     }
+    if preview:
+        glance = PreviewOfSymbols(codec, preview)
+        graphs["preview"] = Graph(glance, decoded[:3], names[:3], ["picture"])
+    return graphs

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from picocodec.format.tables import SCALE_COUNT
-from picocodec.model.model import FILES, Model
+from picocodec.model.model import FILES, PREVIEW, Model
 from picocodec.model.scale_decoder import LEVEL_BINS
+from picolab.data.crops import TileFile
 from picolab.export import (
     check_export,
     scale_decoder_onnx,
@@ -24,6 +25,7 @@ from picolab.export import (
 from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
 from picolab.release.graphs import released_graphs
+from picolab.release.preview import fit_preview
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 from picolab.training.keep import load_kept
 
@@ -56,14 +58,19 @@ def read_trained(path: Path) -> Trained:
 
 
 def release(
-    trained: Trained, folder: Path, name: str, version: int, realism: float | None = None
+    trained: Trained,
+    folder: Path,
+    name: str,
+    version: int,
+    realism: float | None = None,
+    tiles: TileFile | None = None,
 ) -> Path:
     """Write the released form to `folder/name.vN`; returns its path.
 
     The codec is folded in place. Weights are stored as float16 and run as float32; the rounding is
     done first, so that the check covers it. `realism` is what the decoder does unless it is told;
-    with None it knows the closest pixels alone. Raises `RuntimeError` if what was written does not
-    compute what PyTorch does.
+    with None it knows the closest pixels alone. A preview is fitted to `tiles`; without them the
+    release has none. Raises `RuntimeError` if what was written does not compute what PyTorch does.
     """
     codec = trained.codec
     target = folder / f"{name}.v{version}"
@@ -74,13 +81,15 @@ def release(
     skip_below = skipped_scales(tables)
     write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
     (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
-    graphs = released_graphs(codec, dial=realism is not None)
+    preview = fit_preview(codec, tiles, skip_below, realism) if tiles else None
+    graphs = released_graphs(codec, realism is not None, preview)
     for key, graph in graphs.items():
         data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
     ends = lambda_ends(codec)
     told = 0.0 if realism is None else realism
-    write_description(target, list(FILES), name, version, skip_below, told, ends, trained.notes)
+    files = [*FILES, PREVIEW] if preview else list(FILES)
+    write_description(target, files, name, version, skip_below, told, ends, trained.notes)
     check_export({key: graph.module for key, graph in graphs.items()}, layers, Model(target))
     return target
 

@@ -1,0 +1,64 @@
+"""The preview of a decoder: the linear map of its latent that comes closest to what it decodes, at
+half the sides.
+
+Previews are looked at small, where what the networks add to a linear decoder hardly counts. Fitted
+by least squares, so that there is nothing to train.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from picolab.data.crops import TileFile
+from picolab.networks.blocks import from_patches
+from picolab.networks.model import SQUARE, Codec
+
+KERNEL = 3  # positions of y around that of a square of pixels
+RIDGE = 1e-5  # of the mean energy of what is mapped
+CROP = 256  # side of the crops it is fitted to, whose edges are a small part
+
+
+class Preview(nn.Module):
+    """y_hat `[B, M, h, w]` and level `[B]` to the picture `[B, 3, 8 h, 8 w]`, not clamped."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__()
+        self.gain = codec.decoder.gain
+        pixels = 3 * (SQUARE // 2) ** 2
+        self.map = nn.Conv2d(codec.shape.y_channels, pixels, KERNEL, padding=KERNEL // 2)
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        squares = self.map(y_hat * self.gain(level)[:, :, None, None])
+        return F.pixel_shuffle(squares, SQUARE // 2) + 0.5
+
+
+@torch.no_grad()
+def fit_preview(
+    codec: Codec, tiles: TileFile, skip_below: int, realism: float | None, crops: int = 120
+) -> Preview:
+    """Fit the preview of a codec to `crops` random crops, each decoded at a random level."""
+    codec = codec.eval()
+    preview = Preview(codec)
+    channels = preview.map.in_channels * KERNEL**2 + 1
+    moments = torch.zeros(channels, channels, dtype=torch.float64)
+    products = torch.zeros(channels, preview.map.out_channels, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    dial = None if realism is None else torch.tensor([realism])
+    for _ in range(crops):
+        level = torch.rand(1, generator=generator)
+        crop = tiles.draw(1, CROP, generator).centred(torch.float32)
+        noise = torch.randn(1, codec.shape.noise_channels, *crop.shape[2:], generator=generator)
+        coded = codec(crop, level, dial, noise, skip_below, hard=True)
+        y_hat = coded.y_hat * preview.gain(level)[:, :, None, None]
+        around = F.unfold(y_hat, KERNEL, padding=KERNEL // 2)[0]
+        known = torch.cat([around, torch.ones_like(around[:1])]).double()
+        half = F.avg_pool2d(from_patches(coded.centred), 2)
+        moments += known @ known.t()
+        products += known @ F.pixel_unshuffle(half, SQUARE // 2)[0].flatten(1).t().double()
+    moments += RIDGE * moments.diagonal().mean() * torch.eye(channels, dtype=torch.float64)
+    solution = torch.linalg.solve(moments, products).t().float()
+    preview.map.weight.copy_(solution[:, :-1].reshape(preview.map.weight.shape))
+    preview.map.bias.copy_(solution[:, -1])  # type: ignore[union-attr]
+    return preview
