@@ -1,6 +1,6 @@
 """Write the conformance set of a released model, and the list of what belongs to the release.
 
-    python conformance/make.py MODEL        # such as small.v2; after tests/golden/make.py
+    python conformance/make.py MODEL        # its name.vN; after tests/golden/make.py
 
 What is there is never replaced: a case that exists is left as it is, and the list in
 tests/released only grows.

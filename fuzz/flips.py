@@ -1,6 +1,6 @@
 """Change single bytes of real files, one at a time, and count what a decoder makes of them.
 
-    python fuzz/flips.py [--flips 24000] [--repaired 1000] [--model small.v2] [--seed 0]
+    python fuzz/flips.py [--flips 24000] [--repaired 1000] [--model NAME.vN] [--seed 0]
 
 The files are the example photos at three qualities, one with an alpha channel, all with metadata.
 Most flips leave the checksums as they are, as damage in the wild does: every one must be a typed

@@ -216,7 +216,7 @@ def models() -> list[str]:
     """The names, as `name.vN`, of the models that are installed: those that come with the package,
     and those in the folders that `$PICOCODEC_MODELS` lists.
 
-        >>> "small.v2" in picocodec.models()
+        >>> picocodec.read_info("photo.pico").model in picocodec.models()
         True
     """
     from picocodec.model.store import available_models

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("bjontegaard", reason="needs pip install './lab[eval]'")
 
+from picocodec.model.store import DEFAULT_MODEL
 from picolab.cli import main as picolab
 from picolab.evaluation.report import write_bd_rates
 from picolab.evaluation.results import Run
@@ -99,7 +100,7 @@ def test_a_folder_without_results_is_an_error(
 
 def test_figures_of_the_readme_are_those_of_the_results() -> None:
     def of(run: str, kind: str, anchor: str, metric: str) -> tuple[float, int]:
-        folder = ROOT / "docs" / "results" / "small.v2" / "2d9ded4660" / run
+        (folder,) = (ROOT / "docs" / "results" / DEFAULT_MODEL).glob(f"*/{run}")
         with open(folder / "bd_rate.csv", newline="") as file:
             (row,) = [
                 row

@@ -1,6 +1,6 @@
 """Write a release's golden files; what is there is never replaced.
 
-    python tests/golden/make.py MODEL        # such as small.v2
+    python tests/golden/make.py MODEL        # its name.vN; tools/remake.py does all
 
 For each case: NAME.pico, NAME.png (what it decoded to) and NAME.sha256 (of its symbols).
 """

@@ -24,6 +24,7 @@ from picocodec.model.store import DEFAULT_MODEL, load_model
 
 FOLDER = Path(__file__).parent
 MODEL = load_model(DEFAULT_MODEL, 1).identity
+NAME = MODEL.name.encode()
 # The first bytes of pieces in the table.
 LEARNED, LOSSLESS, AV1, AV1_PHOTO = 4, 1, 2, 6
 OWN_LEVEL, TWO_ROWS, TWO_COLUMNS = 8, 16, 64
@@ -43,7 +44,7 @@ def unlearned(coder: CoderId, payload: bytes, columns: int = 1, margin: bool = F
 
 
 def header(
-    width: int, height: int, *, flags: int = 0, level: int = 500, name: bytes = b"small", rest=b""
+    width: int, height: int, *, flags: int = 0, level: int = 500, name: bytes = NAME, rest=b""
 ) -> bytes:
     """Any header, its checksum right; `rest` is its tables."""
     sides = b"".join(_varint(side - 1) for side in (width, height))
@@ -192,7 +193,7 @@ def cases() -> dict[str, dict[str, bytes]]:
         },
         "UnknownModel": {
             "not-installed": a_file(model=ModelId("unheard-of", 7, b"1234")),
-            "other-weights": a_file(model=ModelId("small", MODEL.version, b"1234")),
+            "other-weights": a_file(model=ModelId(MODEL.name, MODEL.version, b"1234")),
         },
         "CorruptTile": {
             "all-ones": a_file(b"\xff" * 4000),

@@ -13,6 +13,7 @@ from written import learned
 import picocodec
 from picocodec import errors
 from picocodec.format import container
+from picocodec.model.store import DEFAULT_MODEL
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (20, 30, 4), np.uint8)
 
@@ -173,7 +174,7 @@ def test_what_there_is_to_use():
     assert dir(picocodec) == sorted(picocodec.__all__)
     for name in picocodec.__all__:
         assert getattr(picocodec, name) is not None
-    assert "small.v2" in picocodec.models()
+    assert DEFAULT_MODEL in picocodec.models()
     assert picocodec.models() == sorted(picocodec.models())
 
 

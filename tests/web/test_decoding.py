@@ -18,9 +18,10 @@ from tiny import photo
 import picocodec
 from picocodec.format.tiles import TILE
 from picocodec.images.orientation import turned
+from picocodec.model.store import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "small.v2"
+GOLDEN = ROOT / "tests" / "golden" / DEFAULT_MODEL
 HOSTILE = sorted((ROOT / "tests" / "hostile").glob("*/*.pico"))
 
 # Tiles of full size take seconds on a busy machine: one picture of some of them has to do, unless
@@ -173,7 +174,7 @@ def test_metadata_comes_along(page: Page) -> None:
 def test_info(page: Page) -> None:
     for name in ("alpha-and-metadata", "gray", "two-tiles", "av1-block"):
         data = (GOLDEN / f"{name}.pico").read_bytes()
-        found = page[0].run(f"bytesOf('/golden/small.v2/{name}.pico').then(pico.readInfo)")
+        found = page[0].run(f"bytesOf('/golden/{DEFAULT_MODEL}/{name}.pico').then(pico.readInfo)")
         ours = picocodec.read_info(data)
         assert [found[k] for k in ("width", "height", "mode", "quality", "model")] == [
             *(ours.width, ours.height, ours.mode, ours.quality, ours.model)
@@ -219,7 +220,7 @@ def test_wrong_options_are_told(page: Page) -> None:
     ):
         told = page[0].run(
             "attempt(async () => pico.decode(await bytesOf"
-            f"('/golden/small.v2/gray.pico'), {options}))"
+            f"('/golden/{DEFAULT_MODEL}/gray.pico'), {options}))"
         )
         assert told.startswith("RangeError: ") and words in told
 
@@ -228,7 +229,7 @@ def test_progress_and_cancelling(page: Page) -> None:
     """Cancelled after its first tile, it ends at once, and the next picture is not held up."""
     told = page[0].run(
         """(async () => {
-          const file = await bytesOf("/cases/small.v2/1100x601/file.pico");
+          const file = await bytesOf("/cases/MODEL/1100x601/file.pico");
           const stop = new AbortController();
           const heard = [];
           const onProgress = (progress) => {
@@ -238,9 +239,9 @@ def test_progress_and_cancelling(page: Page) -> None:
           };
           const options = { signal: stop.signal, onProgress };
           const ending = await attempt(() => pico.decode(file, options));
-          const next = await pico.decode(await bytesOf("/golden/small.v2/gray.pico"));
+          const next = await pico.decode(await bytesOf("/golden/MODEL/gray.pico"));
           return [heard, ending, next.width];
-        })()"""
+        })()""".replace("MODEL", DEFAULT_MODEL)
     )
     assert told[0] == ["1 of 6"]
     assert told[1].startswith("AbortError")

@@ -16,6 +16,7 @@ from serving import Server
 from tiny import photo
 
 import picocodec
+from picocodec.model.store import DEFAULT_MODEL
 from picolab.evaluation import viewer
 
 ROOT = Path(__file__).parents[2]
@@ -201,7 +202,7 @@ def test_pico_files_open_with_a_dial(tab: Browser, tmp_path: Path) -> None:
     drop(tab, tmp_path / "low.pico")
     wait(tab, READY)
     assert not tab.run("document.getElementById('dial-group').hidden")
-    assert "small" in text(tab, "saved") or "Made with" in text(tab, "saved")
+    assert f"Made with {DEFAULT_MODEL}" in text(tab, "saved")
     choose(tab, "realism", "50")
     label = "document.querySelector('pico-compare').labels.right.textContent"
     wait(tab, f"{READY} && {label} === 'Realism 50'")
