@@ -30,8 +30,7 @@ from picocodec.format import tiles
 from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
-from picolab.data.images import load_tiles
-from picolab.experiments.compare import choose_tiles
+from picolab.data.crops import TileFile
 from picolab.losses.dists import DISTS
 from picolab.losses.fidelity import smooth_loss
 from picolab.losses.lpips import LPIPS
@@ -84,17 +83,16 @@ def with_same_bytes(measured: Floats, offsets: Floats, size: float) -> Floats:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tiles", type=Path)
+    parser.add_argument("tiles", type=Path, help="of `picolab data build`")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--qualities", default="20,30,45", help="of which the bytes are kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     model, judges = load_model(DEFAULT_MODEL, 1), (LPIPS("alex"), DISTS())
-    chosen = [
-        (255 * x[0].permute(1, 2, 0)).round().byte().numpy()
-        for x in choose_tiles(load_tiles([args.tiles], validation=True), args.count)
-    ]
+    tiles = TileFile(args.tiles, held_out=True)
+    places = np.linspace(0, len(tiles) - 1, min(args.count, len(tiles))).astype(int)
+    chosen = [np.array(tiles.pixels[tiles.index[place]]) for place in places]
     measured = np.stack([measure(model, rgb, judges) for rgb in chosen])
     gradients = np.array([look_at(rgb).gradient for rgb in chosen])
     print(f"{len(chosen)} tiles, {model.identity}\n")

@@ -1,8 +1,8 @@
 """Network time of a photo on a GPU: PyTorch, bfloat16, batches of tiles.
 
-    python benchmarks/gpu.py [--config configs/small.toml] [--megapixels 12.2] [--batches 1,8,54]
+    python benchmarks/gpu.py [--config configs/photo.toml] [--megapixels 12.2] [--batches 1,8,54]
 
-Weights are random, which costs the same. Needs PyTorch alone; `--device cpu` for a dry run. What
+Weights are random, which costs the same. `--device cpu` for a dry run. What
 is timed is the networks of the pixel path: the scale decoder and the entropy coder run on the CPU
 beside them, whatever the device.
 """
@@ -18,32 +18,32 @@ import torch
 from torch import Tensor
 
 from picocodec.format.tiles import TILE
-from picolab.networks.codec import PATCH, Codec
-from picolab.networks.config import read_config
 from picolab.networks.cost import TILE as CANVAS  # what the networks see of a tile
-from picolab.networks.layers import fold
+from picolab.networks.model import SQUARE, Codec
+from picolab.networks.shape import Shape, read_shape
+from picolab.release.graphs import released_graphs
 
 
-def networks(codec: Codec, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
+def networks(shape: Shape, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
     """What encoding and decoding `batch` tiles runs, by name."""
-    cfg, side = codec.cfg, CANVAS // PATCH
-    picture = torch.rand(batch, 3, CANVAS, CANVAS, device=device)
-    picture = picture.contiguous(memory_format=torch.channels_last)
-    symbols = torch.randn(batch, cfg.y_channels, side, side, device=device).round()
-    z = torch.randn(batch, cfg.z_channels, side // 4, side // 4, device=device).round()
-    coded = torch.ones_like(symbols)
+    graphs = released_graphs(Codec(shape), dial=True)
+    analysis, context, synthesis = (
+        graphs[name].module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for name in ("analysis", "context", "synthesis")
+    )
+    side = CANVAS // SQUARE
+
+    def random(channels: int, side: int) -> Tensor:
+        return torch.randn(batch, channels, side, side, device=device)
+
+    picture = random(3, CANVAS).contiguous(memory_format=torch.channels_last)
+    symbols, z = random(shape.y_channels, side).round(), random(shape.z_channels, side // 4).round()
+    coded, noise = torch.ones_like(symbols), random(shape.noise_channels, 2 * side)
     level = torch.full((batch,), 0.5, device=device)
-
-    def encode() -> Tensor:
-        y, _ = codec.analysis(picture, level)
-        return codec.context_model(codec.context_decoder(z, level), y, coded, level, True)[1]
-
-    def decode() -> Tensor:
-        prior = codec.context_decoder(z, level)
-        y_hat = codec.context_model(prior, symbols, coded, level, False)[2]
-        return codec.synthesis(y_hat, level, level)
-
-    return {"encode": encode, "decode": decode}
+    return {
+        "encode": lambda: context(analysis(picture, level)[0], z, coded, level),
+        "decode": lambda: synthesis(symbols, z, level, level, noise),
+    }
 
 
 def seconds(work: Callable[[], Tensor], device: torch.device, repeats: int) -> float:
@@ -62,7 +62,7 @@ def seconds(work: Callable[[], Tensor], device: torch.device, repeats: int) -> f
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="configs/small.toml")
+    parser.add_argument("--config", default="configs/photo.toml")
     parser.add_argument("--megapixels", type=float, default=12.2)
     parser.add_argument(
         "--batches", default="1,8,54", type=lambda s: [int(n) for n in s.split(",")]
@@ -72,17 +72,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     args = parser.parse_args()
     device = torch.device(args.device)
-    codec = Codec(read_config(args.config)).eval()
-    for part in (codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis):
-        fold(part)
-    codec.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shape = read_shape(args.config)
     tiles = args.megapixels * 1e6 / TILE**2
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{args.megapixels:g} megapixels, {codec.cfg.name}, bfloat16, {where}\n")
+    print(f"{args.megapixels:g} megapixels, {shape.name}, bfloat16, {where}\n")
     print("| tiles in a batch | encode ms | decode ms |\n| --- | --- | --- |")
     for batch in args.batches:
         row = []
-        for work in networks(codec, batch, device).values():
+        for work in networks(shape, batch, device).values():
             run = torch.compile(work) if args.compile else work
             with torch.autocast(device.type, torch.bfloat16):
                 row.append(1000 * tiles / batch * seconds(run, device, args.repeats))

@@ -13,7 +13,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from targets import BUILD, TARGETS, load_model, prepare  # noqa: E402
-from tiny import photo, tiny_codec  # noqa: E402
+from tiny import photo, release_tiny  # noqa: E402
 
 from picocodec.coders.av1 import encode_av1  # noqa: E402
 from picocodec.coders.lossless import encode_lossless  # noqa: E402
@@ -23,7 +23,6 @@ from picocodec.format.pieces import CoderId, Piece  # noqa: E402
 from picocodec.format.tiles import layout  # noqa: E402
 from picocodec.images.canvas import with_margin  # noqa: E402
 from picocodec.images.picture import Picture  # noqa: E402
-from picolab.export import export_model  # noqa: E402
 
 
 def pictures() -> dict[str, Picture]:
@@ -102,7 +101,7 @@ def payloads() -> dict[str, bytes]:
 
 def main() -> None:
     prepare()
-    export_model(tiny_codec(), BUILD / "models", "tiny", 1, {})
+    release_tiny(BUILD / "models")
     whole = files()
     for target in TARGETS:
         folder = BUILD / target

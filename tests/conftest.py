@@ -1,19 +1,18 @@
-"""Shared by all tests: the tiny codec, exported once."""
+"""Shared by all tests: the tiny codec, released once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tiny import tiny_codec
+from tiny import release_tiny
 
 from picocodec.model.model import Model
-from picolab.export import export_model
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_model(tiny_codec(), tmp_path_factory.mktemp("models"), "tiny", 1, {})
+    return release_tiny(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")

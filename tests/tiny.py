@@ -2,55 +2,58 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from picolab.networks.codec import Codec
-from picolab.networks.config import CodecConfig
+from picolab.networks.model import Codec
+from picolab.networks.shape import Shape
+from picolab.release.release import Trained, release
 
-TINY = CodecConfig(
+TINY = Shape(
     name="tiny",
-    y_channels=24,
+    y_channels=32,
     z_channels=8,
-    encoder_channels_8=8,
+    encoder_channels_8=16,
     encoder_blocks_8=1,
-    encoder_channels_16=16,
+    encoder_channels_16=24,
     encoder_blocks_16=1,
-    hyper_channels=8,
+    hyper_channels=16,
     hyper_blocks=1,
-    scale_channels=8,
-    context_channels=8,
+    scale_channels=16,
+    context_channels=16,
     context_blocks=1,
-    decoder_channels_16=16,
+    decoder_channels_16=24,
     decoder_blocks_16=1,
-    decoder_channels_8=8,
-    decoder_blocks_8=1,
-    decoder_channels_4=8,
-    decoder_blocks_4=1,
-    knots=3,
-    texture_channels_4=4,
-    texture_blocks=1,
-    restoration_channels=4,
-    restoration_blocks=1,
-    overlap=5,
+    decoder_channels_8=16,
+    decoder_blocks_8=2,
+    dial_blocks=1,
+    overlap=8,
 )
 
 
-def tiny_codec(seed: int = 0) -> Codec:
-    """Random weights everywhere, the zero-initialised layers and all scales included."""
+def tiny_codec(seed: int = 0, spread: float = 0.05) -> Codec:
+    """Random weights everywhere, the zero-initialised layers and all scales included; `spread` is
+    how far they lie from a linear codec."""
     torch.manual_seed(seed)
     codec = Codec(TINY)
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(768, TINY.y_channels, generator=generator))[0].t()
-    codec.initialise_from_components(basis.contiguous(), torch.full((TINY.y_channels,), 0.3))
+    codec.start_from_components(basis.contiguous(), torch.full((TINY.y_channels,), 0.3))
     with torch.no_grad():
         for parameter in codec.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+            parameter += spread * torch.randn(parameter.shape, generator=generator)
         last = codec.scale_decoder.layers[-1].weight
         last += 0.4 * torch.randn(last.shape, generator=generator)
     return codec
+
+
+def release_tiny(folder: Path) -> Path:
+    """The same as `tiny.v1`, a model with the dial whose default is the closest pixels."""
+    return release(Trained(tiny_codec(), {}), folder, "tiny", 1, 0.0)
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

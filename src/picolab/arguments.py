@@ -1,8 +1,10 @@
-"""Values on command lines that several commands have in common."""
+"""Values on command lines and in recipes that several commands have in common."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 
 def names(text: str) -> list[str]:
@@ -21,3 +23,11 @@ def rates(text: str) -> tuple[str, tuple[float, ...]]:
         return codec, tuple(float(value) for value in values.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: write it like webp=1,20,60") from None
+
+
+def expand_source(source: str, where: str | Path) -> str:
+    """A data source with `$NAME` taken from the environment; `where` it is from, for errors."""
+    expanded = os.path.expandvars(source)
+    if "$" in expanded:
+        raise ValueError(f"{where}: data source {source!r} needs that environment variable set")
+    return expanded

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_model import TINY
 from tiles import make_tiles
+from tiny import TINY
 
 from picolab import cli
 from picolab.data.crops import TileFile

@@ -31,9 +31,9 @@ def run(blocked: set[str], code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["picolab.training.loop", "picolab.cli"])
+@pytest.mark.parametrize("module", ["picolab.training.run", "picolab.cli"])
 def test_training_needs_no_runtime_and_no_evaluation(module: str) -> None:
-    """A training machine has PyTorch, NumPy, Pillow, safetensors, TensorBoard and tqdm."""
+    """A training machine has PyTorch, NumPy, Pillow, safetensors and tqdm."""
     absent = {"onnx", "onnxruntime", "constriction", "scipy", "matplotlib", "jinja2", "bjontegaard",
               "pytorch_msssim", "ssimulacra2", "markdown", "pyvips"}  # fmt: skip
     run(absent, f"import {module}")
@@ -101,7 +101,7 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
     ("line", "absent", "install"),
     [
         ("train recipe.toml", {"torch"}, "./lab"),
-        ("model info configs/small.toml", {"torch", "numpy"}, "./lab"),
+        ("model info configs/photo.toml", {"torch", "numpy"}, "./lab"),
         ("release checkpoint -o models --version 1", {"onnx"}, "./lab"),
         ("evaluate photos", {"matplotlib"}, "'./lab[eval]'"),
         ("evaluate photos", {"picocodec", "PIL", "numpy"}, "'./lab[eval]'"),

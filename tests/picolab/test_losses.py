@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -28,9 +29,6 @@ from picolab.losses.gan import (
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.wasserstein import distance
 from picolab.losses.xyb import xyb_error
-from picolab.networks.codec import Coded
-from picolab.training.adversary import Adversary
-from picolab.training.loop import seen_by_adversary
 
 
 def pictures(batch: int, side: int, seed: int = 0) -> Tensor:
@@ -178,31 +176,39 @@ def test_wasserstein_has_gradients_where_there_is_no_texture() -> None:
     assert x.grad is not None and torch.isfinite(x.grad).all() and x.grad.any()
 
 
+def taught(discriminator: nn.Module, real: Callable[[], Tensor], kernel: int) -> list[float]:
+    """The losses of a discriminator that learns to tell pictures from blurred ones."""
+    learning = [p for p in discriminator.parameters() if p.requires_grad]
+    optimiser, losses = torch.optim.AdamW(learning, 4e-4, betas=(0.5, 0.99)), []
+    for _ in range(40):
+        x = real()
+        latent = torch.randn(len(x), 8, x.shape[2] // 16, x.shape[3] // 16)
+        blurred = nn.functional.avg_pool2d(x, kernel, 1, kernel // 2)
+        logits = discriminator(x, latent), discriminator(blurred, latent)
+        loss = discriminator_loss(*logits, torch.ones(len(x)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
 def test_discriminator_learns_to_tell_blurred_from_real() -> None:
     torch.manual_seed(0)
-    adversary = Adversary(8, torch.device("cpu"))
-    weight = torch.ones(4)
-    for step in range(30):
-        real = torch.rand(4, 3, 64, 64)
-        decoded = nn.functional.avg_pool2d(real, 3, 1, 1)
-        figures = adversary.learn(real, decoded, torch.randn(4, 8, 4, 4), weight)
-        if step == 0:
-            first = figures["discriminator"]
-    assert figures["discriminator"] < 0.8 * first
-    assert figures["logit_real"] > figures["logit_decoded"]
+    losses = taught(Discriminator(8), lambda: torch.rand(4, 3, 64, 64), 3)
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_the_codec_pays_for_being_recognised_except_in_text() -> None:
-    adversary = Adversary(8, torch.device("cpu"))
+    discriminator = Discriminator(8)
     decoded = torch.rand(2, 3, 64, 64, requires_grad=True)
-    latent = torch.randn(2, 8, 4, 4, requires_grad=True)
+    logits = discriminator(decoded, torch.randn(2, 8, 4, 4))
     no_text, text = torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64)
-    assert adversary.penalty(decoded, latent, text).tolist() == [0, 0]
-    penalty = adversary.penalty(decoded, latent, no_text)
+    assert generator_loss(logits, text).tolist() == [0, 0]
+    penalty = generator_loss(logits, no_text)
     assert (penalty > 0).all()
     penalty.sum().backward()
-    assert decoded.grad is not None and decoded.grad.any() and latent.grad is None
-    assert all(p.grad is None and p.requires_grad for p in adversary.discriminator.parameters())
+    assert decoded.grad is not None and decoded.grad.any()
 
 
 class FewFeatures(nn.Module):
@@ -224,44 +230,18 @@ class FewFeatures(nn.Module):
         return maps
 
 
-def test_an_adversary_of_features_learns_and_goes_on_without_its_trunk(
+def test_a_discriminator_of_features_learns_and_its_trunk_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("picolab.losses.gan.VGG16", FewFeatures)
-    adversary = Adversary(8, torch.device("cpu"), features=True)
-    latent, weight = torch.randn(2, 8, 2, 2), torch.ones(2)
-    for _ in range(40):
-        real = torch.rand(2, 3, 32, 32)
-        decoded = nn.functional.avg_pool2d(real, 5, 1, 2)
-        figures = adversary.learn(real, decoded, latent, weight)
-    assert figures["discriminator"] < 1.3 < 2 * math.log(2)  # what ignorance costs
-    assert figures["logit_real"] > figures["logit_decoded"]
-    assert adversary.discriminator(real, latent).shape == (2, 3, 8, 8)
-    decoded.requires_grad_()
-    penalty = adversary.penalty(decoded, latent, torch.zeros(2, 1, 32, 32))
-    penalty.sum().backward()
-    assert decoded.grad is not None and decoded.grad.any()
-
-    saved = adversary.tensors()
-    assert not [key for key in saved if "trunk" in key]
-    other = Adversary(8, torch.device("cpu"), features=True)
-    other.load(saved)
-    assert torch.equal(other.penalty(decoded, latent, torch.zeros(2, 1, 32, 32)), penalty)
-    assert not any(p.requires_grad for p in other.discriminator.trunk.parameters())
-
-
-def test_an_adversary_sees_a_window_on_the_grid_of_the_latent() -> None:
-    rows = torch.arange(128.0)[:, None].expand(1, 3, 128, 192)
-    latent = torch.arange(8.0)[:, None].expand(1, 5, 8, 12)
-    zeros = torch.zeros(1)
-    coded = Coded(rows, latent, zeros, zeros, zeros)
-    for place in (torch.tensor([0.0, 0.0]), torch.tensor([0.99, 0.5])):
-        real, decoded, seen, text = seen_by_adversary(rows, coded, rows[:, :1], 64, place)
-        assert real.shape == (1, 3, 64, 64) and text.shape == (1, 1, 64, 64)
-        assert torch.equal(real, decoded) and seen.shape == (1, 5, 4, 4)
-        assert torch.equal(real[0, 0, ::16, 0], 16 * seen[0, 0, :, 0])
-    assert real[0, 0, 0, 0] == 64
-    assert seen_by_adversary(rows, coded, rows[:, :1], 0, place)[0] is rows
+    torch.manual_seed(0)
+    discriminator = FeatureDiscriminator(8)
+    before = [p.clone() for p in discriminator.trunk.parameters()]
+    losses = taught(discriminator, lambda: torch.rand(2, 3, 32, 32), 5)
+    assert losses[-1] < 1.34 < 2 * math.log(2)  # what ignorance costs
+    assert all(map(torch.equal, before, discriminator.trunk.parameters()))
+    logits = discriminator(torch.rand(2, 3, 32, 32), torch.randn(2, 8, 2, 2))
+    assert logits.shape == (2, 3, 8, 8)
 
 
 def test_discriminator_loss_weighs_samples() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from tiles import make_tiles
+from tiny import TINY, tiny_codec
 from torch import Tensor
 
+from picocodec.format.tables import scale_of_index
 from picocodec.model.model import Model
 from picolab.data.crops import TileFile, principal_components
 from picolab.networks.blocks import (
@@ -23,32 +25,20 @@ from picolab.networks.blocks import (
 )
 from picolab.networks.cost import multiply_accumulates
 from picolab.networks.layers import fold
-from picolab.networks.model import Codec, bin_width, quantise
-from picolab.networks.shape import Shape, read_shape, shape_from_dict
+from picolab.networks.model import (
+    GRID_ORDER,
+    Codec,
+    LatentToSquares,
+    bin_width,
+    draw_levels,
+    quantise,
+    slice_cells,
+    symbol_bits,
+)
+from picolab.networks.shape import read_shape, shape_from_dict
 from picolab.release.graphs import Context, released_graphs
 from picolab.release.preview import fit_preview
 from picolab.release.release import Trained, release
-
-TINY = Shape(
-    name="tiny",
-    y_channels=32,
-    z_channels=8,
-    encoder_channels_8=16,
-    encoder_blocks_8=1,
-    encoder_channels_16=24,
-    encoder_blocks_16=1,
-    hyper_channels=16,
-    hyper_blocks=1,
-    scale_channels=16,
-    context_channels=16,
-    context_blocks=1,
-    decoder_channels_16=24,
-    decoder_blocks_16=1,
-    decoder_channels_8=16,
-    decoder_blocks_8=2,
-    dial_blocks=1,
-    overlap=8,
-)
 
 
 def lively(module: torch.nn.Module) -> torch.nn.Module:
@@ -246,3 +236,72 @@ def test_release_writes_a_preview_that_computes_what_was_fitted(tmp_path: Path) 
     codec.start_from_components(*principal_components(tiles, TINY.y_channels, draws=4))
     with_one = release(Trained(codec, {}), tmp_path, "tiny", 1, tiles=tiles)
     assert Model(with_one, threads=1).has_preview
+
+
+def test_every_parameter_learns() -> None:
+    codec = tiny_codec()
+    level, noise = torch.tensor([0.3, 0.7]), torch.randn(2, TINY.noise_channels, 16, 16)
+    coded = codec(torch.rand(2, 192, 16, 16) - 0.5, level, torch.ones(2), noise)
+    (coded.centred.square().mean() + (coded.bits_y + coded.bits_z).mean() / 128**2).backward()
+    idle = [n for n, p in codec.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+@torch.no_grad()
+def test_context_is_causal_over_the_grid() -> None:
+    """A change in one cell reaches the means of later cells, and of no earlier one."""
+    context, level = tiny_codec().eval().context_model, torch.tensor([0.5])
+    prior = torch.randn(1, 4 * TINY.context_channels, 2, 2)
+    symbols = torch.randn(1, TINY.y_channels, 4, 4).round()
+    base = context.decode(prior, symbols, level)
+    for position, cell in enumerate(GRID_ORDER):
+        changed = symbols.clone()
+        changed[:, :, cell // 2 :: 2, cell % 2 :: 2] += 3
+        moved = slice_cells(context.decode(prior, changed, level) - base)
+        touched = [bool(part.abs().max() > 1e-6) for part in moved]
+        assert touched == [later >= position for later in range(4)]
+
+
+@torch.no_grad()
+def test_the_first_channels_reach_into_the_squares_around() -> None:
+    shortcut = lively(LatentToSquares(TINY.y_channels, TINY.overlap))
+    y = torch.zeros(2, TINY.y_channels, 3, 3)
+    base = from_patches(shortcut(y))
+    y[0, 0, 1, 1] = y[1, -1, 1, 1] = 1.0
+    beyond = from_patches(shortcut(y)) - base
+    beyond[:, :, 16:32, 16:32] = 0
+    assert beyond[0].abs().max() > 1e-3 and not beyond[1].any()
+
+
+def test_symbol_bits_are_those_of_a_distribution() -> None:
+    """Over all integers the probabilities of each scale sum to one."""
+    symbols = torch.arange(-4000, 4001, dtype=torch.float64)
+    for index in (0, 10, 24, 40, 55):
+        bits = symbol_bits(symbols, torch.full_like(symbols, index))
+        near = symbols.abs() < 20 * scale_of_index(index) + 1
+        total = (2 ** -bits[near]).sum().item()
+        assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_symbol_bits_grow_with_distance_even_in_the_far_tail() -> None:
+    symbols = torch.tensor([50.0, 60.0], requires_grad=True)
+    symbol_bits(symbols, torch.tensor([10.0, 10.0])).sum().backward()
+    assert symbols.grad is not None and (symbols.grad > 0).all()
+
+
+def test_levels_are_spread_over_a_batch() -> None:
+    levels = draw_levels(16, torch.Generator().manual_seed(0)).sort().values
+    assert ((levels * 16).floor() == torch.arange(16)).all()
+
+
+@torch.no_grad()
+def test_principal_components_give_a_transform_codec() -> None:
+    """With an orthonormal basis and zero networks, fine steps reproduce the projected picture."""
+    torch.manual_seed(0)
+    codec = Codec(TINY).eval()
+    basis = torch.linalg.qr(torch.randn(768, TINY.y_channels))[0].t().contiguous()
+    codec.start_from_components(basis, torch.ones(TINY.y_channels))
+    x, level = torch.rand(1, 192, 8, 8) - 0.5, torch.tensor([1.0])
+    projected = torch.einsum("kp,kq,bqhw->bphw", basis, basis, to_squares(x))
+    error = codec(x, level, hard=True).centred - from_squares(projected)
+    assert error.square().mean().sqrt() < 0.03

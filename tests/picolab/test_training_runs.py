@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_model import TINY
 from tiles import make_tiles
+from tiny import TINY
 from torch import Tensor
 
 from picocodec.model.model import Model

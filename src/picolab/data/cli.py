@@ -1,4 +1,4 @@
-"""`picolab data build`, `picolab cut` and `picolab prepare`."""
+"""`picolab data build`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the commands; `args.run(args)` returns the exit code."""
-    _add_build(commands)
-    _add_cut(commands)
-    _add_prepare(commands)
-
-
-def _add_build(commands: argparse._SubParsersAction) -> None:
+    """Register the command; `args.run(args)` returns the exit code."""
     data = commands.add_parser("data", help="sets of training tiles")
     build = data.add_subparsers(dest="subcommand", required=True).add_parser(
         "build",
@@ -57,21 +51,6 @@ def _add_build(commands: argparse._SubParsersAction) -> None:
     build.set_defaults(run=_build)
 
 
-def _add_cut(commands: argparse._SubParsersAction) -> None:
-    cut = commands.add_parser("cut", help="training tiles out of photos, at their full size")
-    cut.add_argument("photos", nargs="+", type=Path)
-    cut.add_argument("-o", "--output", type=Path, required=True, help="folder")
-    cut.add_argument("--most", type=int, default=10, help="tiles of each photo (%(default)s)")
-    cut.set_defaults(run=_cut)
-
-
-def _add_prepare(commands: argparse._SubParsersAction) -> None:
-    prepare = commands.add_parser("prepare", help="find the text in training pictures, once")
-    prepare.add_argument("data", nargs="+", type=Path, help="folders of images or of tars of them")
-    prepare.add_argument("-o", "--output", type=Path, required=True, help="a tar of masks")
-    prepare.set_defaults(run=_prepare)
-
-
 def _build(args: argparse.Namespace) -> int:
     from PIL import Image
 
@@ -99,20 +78,4 @@ def _build(args: argparse.Namespace) -> int:
     )
     print(builder.run(args.output).text())
     print(f"{args.output}: {time.perf_counter() - start:.0f} s")
-    return 0
-
-
-def _cut(args: argparse.Namespace) -> int:
-    from picolab.data.cut import cut_photos
-
-    print(f"{args.output}: {cut_photos(args.photos, args.output, args.most)} tiles")
-    return 0
-
-
-def _prepare(args: argparse.Namespace) -> int:
-    from picolab.data.images import write_masks
-    from picolab.data.text import TextDetector
-
-    found = write_masks(args.data, args.output, TextDetector())
-    print(f"{args.output}: text in {found} pictures")
     return 0

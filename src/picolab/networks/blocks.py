@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from picolab.networks.layers import Gains, haar_matrix
+from picolab.networks.layers import Gains, haar_matrix, plain_conv
 
 PATCH = 8  # side of the square of pixels that is one position at 1/8
 SLOPE = 0.1  # of LeakyReLU below zero
@@ -281,13 +281,3 @@ def from_patches(patches: Tensor) -> Tensor:
 def as_kernel(weight: Tensor, kernel: int) -> Tensor:
     """`[K, kernel**2, C]` as `[K, C, kernel, kernel]`, channels-last, without a copy."""
     return weight.unflatten(1, (kernel, kernel)).permute(0, 3, 1, 2)
-
-
-def plain_conv(weight: Tensor, bias: Tensor, stride: int = 1, padding: int = 0) -> nn.Conv2d:
-    """An `nn.Conv2d` with these values."""
-    out_channels, in_channels, kernel, _ = weight.shape
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding)
-    with torch.no_grad():
-        conv.weight.copy_(weight)
-        conv.bias.copy_(bias)  # type: ignore[union-attr]
-    return conv

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from picolab.networks import codec as generation1
-from picolab.networks import model
-from picolab.networks.config import read_config
-from picolab.networks.shape import is_shape, read_shape
+from picolab.networks.model import Codec
+from picolab.networks.shape import read_shape
 
 TILE = 512
 CONTEXT = ("scale_decoder", "context_decoder", "context_model")
@@ -28,8 +26,7 @@ def multiply_accumulates(codec: nn.Module) -> dict[str, float]:
 @torch.no_grad()
 def _counted(codec: nn.Module, side: int) -> dict[str, float]:
     """Multiply-accumulates of each part while coding a tile."""
-    patches = isinstance(codec, model.Codec)
-    tile = torch.zeros(1, 192, side // 8, side // 8) if patches else torch.rand(1, 3, side, side)
+    tile = torch.zeros(1, 192, side // 8, side // 8)
     with FlopCounterMode(display=False) as counter:
         codec(tile, torch.tensor([0.5]), hard=True)
     counts = counter.get_flop_counts()
@@ -38,18 +35,13 @@ def _counted(codec: nn.Module, side: int) -> dict[str, float]:
 
 def cost_table(path: Path) -> str:
     """A Markdown table of every part's cost, and of encoding and decoding, for a shape's file."""
-    codec: nn.Module
-    if is_shape(path):
-        codec, first, last = model.Codec(read_shape(path)), "encoder", "decoder"
-    else:
-        codec, first, last = generation1.Codec(read_config(path)), "analysis", "synthesis"
-    codec.eval()
+    codec = Codec(read_shape(path)).eval()
     parameters = {n: sum(p.numel() for p in m.parameters()) for n, m in codec.named_children()}
     macs = multiply_accumulates(codec)
     lines = ["| part | parameters (M) | kMAC/pixel |", "| --- | --- | --- |"]
     for name, number in parameters.items():
         lines.append(f"| {name} | {number / 1e6:.2f} | {macs[name] / 1e3:.2f} |")
-    for title, parts in (("encoding", (first, *CONTEXT)), ("decoding", (*CONTEXT, last))):
+    for title, parts in (("encoding", ("encoder", *CONTEXT)), ("decoding", (*CONTEXT, "decoder"))):
         number, cost = sum(parameters[p] for p in parts), sum(macs[p] for p in parts)
         lines.append(f"| **{title}** | {number / 1e6:.2f} | {cost / 1e3:.2f} |")
     total = sum(p.numel() for p in codec.parameters())

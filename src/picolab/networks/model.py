@@ -40,15 +40,16 @@ from picolab.networks.blocks import (
     ToPatches,
     Up,
     from_squares,
-    plain_conv,
     scaled,
     to_squares,
 )
-from picolab.networks.codec import GRID_ORDER, STEP_SQUARED_TIMES_LAMBDA, symbol_bits
 from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
-from picolab.networks.layers import Gains, interpolate_knots, with_overlap
+from picolab.networks.layers import Gains, interpolate_knots, plain_conv, with_overlap
 from picolab.networks.shape import Shape
 
+GRID_ORDER = (0, 3, 1, 2)  # cells of the 2x2 grid (row major): diagonal first
+# For a uniform quantiser with entropy coding, the step that is optimal at slope lambda.
+STEP_SQUARED_TIMES_LAMBDA = 26.0
 SQUARE = 16  # side of the square of pixels behind one position of y
 WIDEST = math.log(4.0)  # q is within a factor of 4 of 1
 # Where a model starts; the controller of bits then moves them (training/control.py).
@@ -176,6 +177,23 @@ def bits_to_learn(t: Tensor, symbols: Tensor, index: Tensor, noise: Tensor) -> T
     """
     felt = symbol_bits(t + noise, index.detach())
     return symbol_bits(symbols.detach(), index) + (felt - felt.detach())
+
+
+def symbol_bits(symbols: Tensor, scale_index: Tensor) -> Tensor:
+    """Bits of each (noisy) symbol: the mass of a Laplace distribution within half a unit of it.
+
+    Measured on a trained model, Laplace's tails fit scales that are predicted in one shot 0.5 %
+    better than the normal distribution's, mixed with a wider one to its own best.
+    """
+    low = math.log(scale_of_index(0))
+    ratio = math.log(scale_of_index(1)) - low
+    scale = torch.exp(low + ratio * scale_index)
+    distance = symbols.abs()
+    # Beyond half a unit in the logarithm, where the mass itself would underflow.
+    beyond = (distance - 0.5) / scale - torch.log(0.5 * -torch.expm1(-1 / scale))
+    inside = distance.clamp_max(0.5)
+    middle = 1 - 0.5 * (torch.exp((inside - 0.5) / scale) + torch.exp((-inside - 0.5) / scale))
+    return torch.where(distance < 0.5, -middle.clamp_min(1e-9).log(), beyond) / math.log(2)
 
 
 def squared_error(decoded: Tensor, original: Tensor) -> Tensor:
@@ -468,3 +486,10 @@ def first_lambdas(knots: int) -> Tensor:
 def first_steps(knots: int) -> Tensor:
     """The quantisation step, in pixels' units, that is optimal for each of `first_lambdas`."""
     return (STEP_SQUARED_TIMES_LAMBDA / first_lambdas(knots)).sqrt()
+
+
+def draw_levels(batch: int, generator: torch.Generator) -> Tensor:
+    """One level for each sample, spread evenly over [0, 1] within the batch."""
+    offsets = torch.rand(batch, generator=generator)
+    order = torch.randperm(batch, generator=generator)
+    return ((order + offsets) / batch).float()

@@ -96,12 +96,6 @@ def read_shape(path: str | Path) -> Shape:
         return shape_from_dict(tomllib.load(f), str(path))
 
 
-def is_shape(path: str | Path) -> bool:
-    """Whether a file is one of these, rather than a configuration of generation 1."""
-    with open(path, "rb") as f:
-        return "decoder_channels_4" not in tomllib.load(f)
-
-
 def shape_from_dict(values: dict[str, Any], where: str) -> Shape:
     known = {f.name: f.type for f in fields(Shape)}
     unknown = sorted(set(values) - set(known))

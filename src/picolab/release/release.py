@@ -12,7 +12,9 @@ from picocodec.format.tables import SCALE_COUNT
 from picocodec.model.model import FILES, PREVIEW, Model
 from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.data.crops import TileFile
-from picolab.export import (
+from picolab.networks.model import Codec
+from picolab.networks.shape import Shape
+from picolab.release.files import (
     check_export,
     scale_decoder_onnx,
     skipped_scales,
@@ -22,8 +24,6 @@ from picolab.export import (
     write_description,
     write_tables,
 )
-from picolab.networks.model import Codec
-from picolab.networks.shape import Shape
 from picolab.release.graphs import released_graphs
 from picolab.release.preview import fit_preview
 from picolab.training.checkpoint import load_checkpoint, without_prefix

@@ -11,9 +11,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from picolab.export import to_onnx_bytes
 from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
+from picolab.release.files import to_onnx_bytes
 from picolab.release.graphs import Graph, released_graphs
 from picolab.search.devices import Shapes
 

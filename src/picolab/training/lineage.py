@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from picolab.arguments import expand_source
 from picolab.data.crops import DRAWS
 from picolab.losses.objective import LossWeights
 from picolab.networks.shape import Shape, read_shape
 from picolab.training.control import BitTargets
-from picolab.training.recipe import expand_source
 
 OPTIMISERS = ("adamw", "muon")
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
-from picolab.networks.codec import draw_levels
-from picolab.networks.model import Codec, Coded, squared_error
+from picolab.networks.model import Codec, Coded, draw_levels, squared_error
 from picolab.training.control import LambdaController
 from picolab.training.lineage import Stage
 

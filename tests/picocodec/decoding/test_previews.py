@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from tiles import make_tiles
 from tiny import drawing, photo, tiny_codec
 from written import kinds
 
@@ -17,22 +17,24 @@ from picocodec.errors import UnknownModel
 from picocodec.images.picture import Picture
 from picocodec.model.model import PREVIEW, Model
 from picocodec.model.store import MODEL_PATH_VARIABLE
-from picolab.data.images import TileSet
-from picolab.export import export_model
+from picolab.data.crops import TileFile
+from picolab.release.release import Trained, release
 
 HEIGHT, WIDTH = 581, 1091  # 2 rows of 3 tiles, the last ones of odd sides
 
 
-def tiles_of(count: int) -> TileSet:
-    pictures = [torch.from_numpy(photo(512, 512, seed)).permute(2, 0, 1) for seed in range(count)]
-    masks = torch.zeros(count, 1, 128, 128, dtype=torch.uint8)
-    return TileSet(torch.stack(pictures), torch.full((count, 2), 512), torch.ones(count), masks)
+def glance(folder: Path, tiles: TileFile | None = None) -> Path:
+    """A model that is nearly linear, with a preview if there are tiles."""
+    return release(Trained(tiny_codec(spread=0.03), {}), folder, "glance", 1, 0.0, tiles)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
-    return export_model(tiny_codec(), root, "glance", 1, {}, tiles=tiles_of(4))
+    tiles = make_tiles(root / "tiles")
+    pixels = b"".join(photo(512, 512, seed).tobytes() for seed in range(6))
+    (tiles / "tiles.u8").write_bytes(pixels)
+    return glance(root, TileFile(tiles, held_out=False))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -95,7 +97,7 @@ def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
 
 
 def test_a_preview_does_not_make_another_model(folder: Path, tmp_path: Path) -> None:
-    plain = Model(export_model(tiny_codec(), tmp_path, "glance", 1, {}), threads=1)
+    plain = Model(glance(tmp_path), threads=1)
     assert plain.identity == Model(folder, threads=1).identity
     assert not plain.has_preview and not (plain.folder / PREVIEW).exists()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from picocodec.errors import CorruptTile
 from picocodec.format.entropy import SymbolCoder
 from picocodec.format.tables import SCALE_COUNT, TOTAL, check_table, radius_of, scale_of_index
-from picolab.export import skipped_scales, table_of_scale
+from picolab.release.files import skipped_scales, table_of_scale
 
 TABLES = [table_of_scale(i) for i in range(SCALE_COUNT)]
 SKIP = skipped_scales(TABLES)

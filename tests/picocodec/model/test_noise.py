@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from test_model import TINY
-from tiny import photo
+from tiny import TINY, photo, tiny_codec
 from written import learned
 
 import picocodec
@@ -19,7 +17,6 @@ from picocodec.images.canvas import with_margin
 from picocodec.model.model import Model
 from picocodec.model.noise import noise
 from picocodec.model.store import MODEL_PATH_VARIABLE
-from picolab.networks.model import Codec
 from picolab.release.release import Trained, release
 
 
@@ -42,20 +39,6 @@ def test_it_is_about_normal_and_white() -> None:
         assert np.mean(found * np.roll(found, step, (0, 1, 2))) == pytest.approx(0, abs=0.01)
 
 
-@pytest.fixture(scope="module")
-def dialled(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A model with the dial, of random weights that decode to pixels."""
-    torch.manual_seed(0)
-    codec = Codec(TINY)
-    basis = torch.linalg.qr(torch.randn(768, TINY.y_channels))[0].t().contiguous()
-    codec.start_from_components(basis, torch.full((TINY.y_channels,), 0.3))
-    with torch.no_grad():
-        for parameter in codec.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape)
-    folder = release(Trained(codec, {}), tmp_path_factory.mktemp("models"), "dial", 1, 0.5)
-    return Model(folder, threads=1)
-
-
 def coded(height: int, width: int, model: Model) -> bytes:
     """A photo whose tiles are learned, whatever an encoder would take."""
     rgb, coder = photo(height, width), LearnedCoder(model)
@@ -69,10 +52,10 @@ def coded(height: int, width: int, model: Model) -> bytes:
 
 
 def test_parts_of_a_picture_have_the_noise_of_the_whole(
-    dialled: Model, monkeypatch: pytest.MonkeyPatch
+    model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(dialled.folder.parent))
-    data = coded(570, 590, dialled)
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(model.folder.parent))
+    data = coded(570, 590, model)
     whole = picocodec.decode(data, realism=1, threads=1)
     assert (whole != picocodec.decode(data, realism=0, threads=1)).mean() > 0.1
     region = (520, 530, 64, 32)  # of the last of four tiles
@@ -83,23 +66,22 @@ def test_parts_of_a_picture_have_the_noise_of_the_whole(
     assert np.abs(small - means).max() <= 1
 
 
-def test_tiles_have_noise_of_their_own_and_their_margins_the_same(dialled: Model) -> None:
-    shape = (dialled.noise_channels, (64, 64))
+def test_tiles_have_noise_of_their_own_and_their_margins_the_same(model: Model) -> None:
+    shape = (model.noise_channels, (64, 64))
     first, right = noise(*shape), noise(*shape, (0, 63))
-    assert dialled.noise_channels == TINY.noise_channels
+    assert model.noise_channels == TINY.noise_channels
     assert np.array_equal(first[..., 63], right[..., 0])
     assert (first[..., :63] != right[..., :63]).mean() > 0.9
     zeros = (
         np.zeros((c, s, s), np.int32) for c, s in ((TINY.y_channels, 32), (TINY.z_channels, 8))
     )
     symbols, z = zeros
-    pictures = [dialled.synthesise(symbols, z, 300, 1, corner) for corner in ((0, 0), (0, 63))]
+    pictures = [model.synthesise(symbols, z, 300, 1, corner) for corner in ((0, 0), (0, 63))]
     assert np.abs(pictures[0] - pictures[1]).max() > 1e-3
 
 
 def test_a_model_without_that_input_is_given_none(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    plain = Model(release(Trained(Codec(TINY), {}), tmp_path, "plain", 1), threads=1)
+    plain = Model(release(Trained(tiny_codec(), {}), tmp_path, "plain", 1), threads=1)
     assert (plain.has_dial, plain.noise_channels) == (False, 0)
     symbols = np.ones((TINY.y_channels, 4, 4), np.int32)
     z = np.zeros((TINY.z_channels, 1, 1), np.int32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from test_model import TINY
+from tiny import TINY
 
 from picolab.networks.shape import Shape
 from picolab.search.cost import macs_by_part

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from searching import FakeDevice, make_recipe, make_space, write_fields
-from test_model import TINY
 from tiles import make_tiles
+from tiny import TINY
 
 from picolab.cli import main
 from picolab.data.crops import principal_components

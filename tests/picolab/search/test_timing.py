@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from searching import FakeDevice, make_space, write_fields
-from test_model import TINY
+from tiny import TINY
 
 from picolab.search.devices import Command, DeviceFailed, OnnxRuntime
 from picolab.search.funnel import Priced, Target, choose, predicted, price, time_and_predict

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from searching import make_recipe, make_space
-from test_model import TINY, lively
+from test_model import lively
 from tiles import make_tiles
+from tiny import TINY
 from torch import Tensor
 
 from picolab.cli import main

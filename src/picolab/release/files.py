@@ -1,4 +1,4 @@
-"""A trained codec to the files that picocodec runs: fold, write, and check against PyTorch."""
+"""The files of a released model: written, and checked against PyTorch."""
 
 from __future__ import annotations
 
@@ -18,133 +18,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from picocodec.format.container import LEVEL_STEPS
-from picocodec.format.tables import SCALE_COUNT, TOTAL, Table, check_table, scale_of_index
+from picocodec.format.tables import TOTAL, Table, check_table, scale_of_index
 from picocodec.model import scale_decoder
-from picocodec.model.model import FILES, PREVIEW, SLOPES, Model
+from picocodec.model.model import SLOPES, Model
 from picocodec.model.noise import STEP, noise
-from picocodec.model.scale_decoder import LEVEL_BINS, IntegerLayer, level_bin
-from picolab.data.images import TileSet
-from picolab.networks.codec import Codec
+from picocodec.model.scale_decoder import IntegerLayer, level_bin
 from picolab.networks.integer import WEIGHT_LIMIT
-from picolab.networks.layers import fold
-from picolab.preview import Preview, fit_preview
 
 OPSET = 17
 ESCAPE_PROBABILITY = 1e-4  # of leaving a table's radius; an escape then costs about 20 bits
 SKIP_PROBABILITY = 0.002  # elements less likely than this to be anything but zero are skipped
-
-
-def export_model(
-    codec: Codec,
-    folder: Path,
-    name: str,
-    version: int,
-    notes: dict[str, str],
-    realism: float = 0.0,
-    tiles: TileSet | None = None,
-) -> Path:
-    """Write the released form of a trained codec to `folder/name.vN`, checked; returns its path.
-
-    `codec` is folded in place. `realism` is what its decoder does unless it is told. A preview is
-    fitted to `tiles`; without them the release has none. Weights are
-    stored as float16 and run as float32; the rounding is done first, so that the check against
-    PyTorch covers it. Raises `RuntimeError` if what was written does not compute what PyTorch does.
-    """
-    target = folder / f"{name}.v{version}"
-    target.mkdir(parents=True, exist_ok=True)
-    z_index = codec.z_scale_index(torch.arange(LEVEL_BINS) / (LEVEL_BINS - 1))
-    layers = codec.scale_decoder.export()
-    tables = [table_of_scale(i) for i in range(SCALE_COUNT)]
-    skip_below = skipped_scales(tables)
-    write_tables(target / "tables.npz", tables, z_index, layers, skip_below)
-    (target / "scale_decoder.onnx").write_bytes(scale_decoder_onnx(layers))
-
-    preview = fit_preview(codec, tiles, skip_below, realism) if tiles else None
-    graphs = prepare_graphs(codec, preview)
-    cfg = codec.cfg
-    y, z = torch.randn(1, cfg.y_channels, 8, 12), torch.randn(1, cfg.z_channels, 2, 3)
-    level = torch.tensor([0.5])
-    samples = {
-        "analysis": ((torch.rand(1, 3, 128, 192), level), ["picture", "level"], ["y", "z"]),
-        "context": (
-            (y, z, torch.ones_like(y), level),
-            ["y", "z", "coded", "level"],
-            ["symbols"],
-        ),
-        "synthesis": (
-            (y.round(), z, level, torch.tensor([0.5])),
-            ["symbols", "z", "level", "realism"],
-            ["picture"],
-        ),
-    }
-    if preview:
-        samples["preview"] = ((y.round(), z, level), ["symbols", "z", "level"], ["picture"])
-    for key, (inputs, input_names, output_names) in samples.items():
-        data = to_onnx_bytes(graphs[key], inputs, input_names, output_names)
-        (target / f"{key}.onnx").write_bytes(store_as_half(data))
-    files = [*FILES, PREVIEW] if preview else list(FILES)
-    write_description(target, files, name, version, skip_below, realism, codec.slopes, notes)
-    check_export(graphs, layers, Model(target))
-    return target
-
-
-class _Context(nn.Module):
-    """y, z, coded, level to symbols: the encoder's half of the context model."""
-
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        self.decoder, self.model = codec.context_decoder, codec.context_model
-
-    def forward(self, y: Tensor, z: Tensor, coded: Tensor, level: Tensor) -> Tensor:
-        return self.model(self.decoder(z, level), y, coded, level, encode=True)[1]
-
-
-class _Synthesis(nn.Module):
-    """symbols, z, level, realism to the picture."""
-
-    def __init__(self, codec: Codec) -> None:
-        super().__init__()
-        self.decoder, self.model = codec.context_decoder, codec.context_model
-        self.synthesis = codec.synthesis
-
-    def forward(self, symbols: Tensor, z: Tensor, level: Tensor, realism: Tensor) -> Tensor:
-        y_hat = _latent(self.decoder, self.model, symbols, z, level)
-        return self.synthesis(y_hat, level, realism)
-
-
-class _PreviewOfSymbols(nn.Module):
-    """symbols, z, level to the preview."""
-
-    def __init__(self, codec: Codec, preview: Preview) -> None:
-        super().__init__()
-        self.decoder, self.model = codec.context_decoder, codec.context_model
-        self.preview = preview
-
-    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
-        return self.preview(_latent(self.decoder, self.model, symbols, z, level), level)
-
-
-def _latent(
-    decoder: nn.Module, model: nn.Module, symbols: Tensor, z: Tensor, level: Tensor
-) -> Tensor:
-    """y_hat: the context model's other half."""
-    return model(decoder(z, level), symbols, torch.ones_like(symbols), level, encode=False)[2]
-
-
-def prepare_graphs(codec: Codec, preview: Preview | None = None) -> dict[str, nn.Module]:
-    """The pixel-path networks as they will be exported: folded, weights rounded."""
-    codec = codec.eval().cpu()
-    parts = [codec.analysis, codec.context_decoder, codec.context_model, codec.synthesis]
-    for part in [*parts, preview.map] if preview else parts:
-        fold(part)
-        for parameter in part.parameters():
-            parameter.data = parameter.data.half().float()
-    graphs = {
-        "analysis": codec.analysis,
-        "context": _Context(codec),
-        "synthesis": _Synthesis(codec),
-    }
-    return graphs | ({"preview": _PreviewOfSymbols(codec, preview)} if preview else {})
 
 
 def to_onnx_bytes(

@@ -1,0 +1,164 @@
+"""A trained codec as files, and back through the runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from tiny import TINY, photo, tiny_codec
+
+from picocodec.coders.learned import LearnedCoder, decode_symbols
+from picocodec.format.tiles import layout
+from picocodec.images.canvas import own, with_margin
+from picocodec.model.model import Model
+from picocodec.model.noise import noise
+from picolab.cli import main as picolab
+from picolab.networks.model import Codec
+from picolab.networks.shape import read_shape
+from picolab.release.files import check_export
+from picolab.release.graphs import released_graphs
+from picolab.release.release import Trained, read_trained, release
+from picolab.training.checkpoint import save_checkpoint, with_prefix
+from picolab.training.keep import save_kept
+
+SHAPE = Path(__file__).parents[2] / "configs" / "photo.toml"
+
+
+@torch.no_grad()
+def test_released_networks_compute_what_pytorch_does(model: Model) -> None:
+    graphs = {key: graph.module for key, graph in released_graphs(tiny_codec(), True).items()}
+    generator = torch.Generator().manual_seed(2)
+    picture = torch.rand(1, 3, 128, 64, generator=generator)
+    level = torch.tensor([0.25])
+    y, z = graphs["analysis"](picture, level)
+    ours = model.analyse(picture.numpy(), 250)
+    np.testing.assert_allclose(ours[0], y.numpy(), atol=1e-3)
+    np.testing.assert_allclose(ours[1], z.numpy(), atol=1e-3)
+    symbols = graphs["context"](y, z.round(), torch.ones_like(y), level)
+    z_symbols = z[0].round().int().numpy()
+    ones = np.ones(y.shape[1:], bool)
+    theirs = model.quantise(y.numpy(), z_symbols, ones, 250)
+    assert (theirs != symbols[0].numpy()).mean() < 1e-3
+    exact = symbols[0].int().numpy()
+    given = torch.from_numpy(noise(TINY.noise_channels, (16, 8), (63, 0)))
+    for realism in (0.0, 0.7):
+        at = torch.tensor([realism])
+        out = graphs["synthesis"](symbols, z.round(), level, at, given).numpy()
+        ours = model.synthesise(exact, z_symbols, 250, realism, (63, 0))
+        np.testing.assert_allclose(ours, out, atol=2e-3)
+
+
+def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
+    y = np.random.default_rng(0).normal(0, 9, (1, TINY.y_channels, 8, 8)).astype(np.float32)
+    coded = np.zeros(y.shape[1:], bool)
+    coded[:5] = True
+    symbols = model.quantise(y, np.zeros((TINY.z_channels, 2, 2), np.int32), coded, 800)
+    assert symbols[:5].any() and not symbols[5:].any()
+
+
+def test_weights_are_stored_as_half(model_folder: Path) -> None:
+    for name in ("analysis", "context", "synthesis"):
+        graph = onnx.load(model_folder / f"{name}.onnx").graph
+        large = [numpy_helper.to_array(t) for t in graph.initializer]
+        large = [a for a in large if a.size >= 64 and a.dtype.kind == "f"]
+        assert large and {a.dtype for a in large} == {np.dtype(np.float16)}
+
+
+def test_a_wrong_release_is_noticed(model: Model) -> None:
+    graphs = released_graphs(tiny_codec(seed=1), dial=True)
+    with pytest.raises(RuntimeError, match="differs from PyTorch"):
+        check_export({k: g.module for k, g in graphs.items()}, model.integer_layers, model)
+
+
+def test_tables_and_scales_of_a_model(model: Model) -> None:
+    assert 1 <= model.skip_below < 24
+    codec = tiny_codec()
+    expected = (
+        codec.z_scale_index(torch.tensor([20 / 63])).round().int().clamp_min(model.skip_below)
+    )
+    indices = model.z_indices(317, (2, 3))  # bin 20
+    assert indices.shape == (TINY.z_channels, 2, 3)
+    assert np.array_equal(indices[:, 0, 0], expected[0].numpy())
+
+
+def test_a_release_tells_the_slopes_it_was_trained_for(tmp_path: Path) -> None:
+    codec = tiny_codec()
+    codec.move_lambdas(torch.linspace(np.log(6.0), np.log(600.0), TINY.knots))
+    model = Model(release(Trained(codec, {"stage": "none"}), tmp_path, "other", 1), threads=1)
+    assert [model.slope(at) for at in (0, 500, 1000)] == pytest.approx([6, 60, 600])
+    assert 'stage = "none"' in (model.folder / "model.toml").read_text()
+
+
+def trained(folder: Path) -> tuple[Path, Path]:
+    """A checkpoint of the tiny codec, whose last weights are others, and what is kept of it."""
+    codec, last = tiny_codec(), tiny_codec(seed=1)
+    values = {
+        "lineage": "tiny",
+        "stage": "trunk",
+        "shape": TINY.to_dict(),
+        "progress": {"pixels": 1.5e9},
+    }
+    averages = with_prefix("ema", dict(codec.named_parameters()))
+    tensors = with_prefix("model", last.state_dict()) | averages
+    save_checkpoint(folder / "checkpoint", tensors, values)
+    save_kept(folder / "kept.safetensors", tensors, values)
+    return folder / "checkpoint", folder / "kept.safetensors"
+
+
+def test_checkpoints_and_kept_files_are_released_by_their_averages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, kept = trained(tmp_path)
+    wanted = dict(tiny_codec().named_parameters())
+    for path, tolerance in ((checkpoint, 0.0), (kept, 1e-3)):
+        found = read_trained(path)
+        assert found.notes["pixels"] == "1.5e+09"
+        for name, parameter in found.codec.named_parameters():
+            torch.testing.assert_close(parameter, wanted[name], atol=tolerance, rtol=tolerance)
+    command = ["release", str(kept), "-o", str(tmp_path / "models"), "--version", "3"]
+    assert picolab([*command, "--realism", "0.5"]) == 0
+    model = Model(tmp_path / "models" / "tiny.v3", threads=1)
+    assert (model.realism, model.has_dial, model.noise_channels) == (0.5, True, 8)
+    assert picolab([*command, "--name", "plain"]) == 0
+    plain = Model(tmp_path / "models" / "plain.v3", threads=1)
+    assert (plain.realism, plain.has_dial, plain.noise_channels) == (0.0, False, 0)
+    capsys.readouterr()
+    assert picolab([*command, "--realism", "2"]) == 1
+    assert "realism must be a number from 0 to 1" in capsys.readouterr().err
+
+
+def test_what_is_no_run_of_training_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, _ = trained(tmp_path)
+    values = json.loads((checkpoint / "values.json").read_text())
+    del values["shape"]
+    (checkpoint / "values.json").write_text(json.dumps(values))
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for path, words in (
+        (checkpoint, "it names no shape"),
+        (tmp_path / "text.safetensors", "no file of `picolab keep`"),
+        (tmp_path / "nowhere", "none at"),
+    ):
+        assert picolab(["release", str(path), "-o", str(tmp_path), "--version", "1"]) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_the_shape_of_photo_is_released_and_runs(tmp_path: Path) -> None:
+    shape = read_shape(SHAPE)
+    torch.manual_seed(0)
+    codec = Codec(shape)
+    basis = torch.linalg.qr(torch.randn(768, shape.y_channels))[0].t().contiguous()
+    codec.start_from_components(basis, torch.full((shape.y_channels,), 0.1))
+    model = Model(release(Trained(codec, {}), tmp_path, "photo", 3, 0.5), threads=1)
+    rgb = photo(60, 80)
+    tile = layout(80, 60)[0]
+    payload = LearnedCoder(model).encode(with_margin(rgb, tile), 900).payload
+    z, symbols = decode_symbols(model, payload, tile, 900)
+    out = own(model.synthesise(symbols, z, 900), tile)
+    assert len(payload) > 100 and out.std() > 10
