@@ -45,6 +45,7 @@ def main(trained: list[str]) -> None:
     run("tests/golden/make.py", DEFAULT_MODEL)
     run("conformance/make.py", DEFAULT_MODEL)  # lists the golden files, too
     run("tests/hostile/make.py")
+    SAMPLE.parent.mkdir(exist_ok=True)
     SAMPLE.write_bytes(picocodec.encode(ROOT / "examples" / "photos" / "coffee.png", quality=35))
 
 
