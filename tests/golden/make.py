@@ -17,6 +17,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "picocodec" / "format")]
 
 from test_golden import symbols_digest  # noqa: E402
 from tiny import drawing, photo, screen, sign  # noqa: E402
+from written import kinds  # noqa: E402
 
 from picocodec.coders.learned import LearnedCoder  # noqa: E402
 from picocodec.decoding.decoder import decode_picture  # noqa: E402
@@ -52,14 +53,15 @@ def photos() -> dict[str, tuple[Picture, int]]:
     }
 
 
-def mixtures() -> dict[str, tuple[Picture, int]]:
-    """The same of what an encoder takes other coders for."""
+def mixtures() -> dict[str, tuple[Picture, int, str]]:
+    """The same of what an encoder takes other coders for, and the kind of its first tile."""
+    words, window, letters = drawing(60, 480), screen(150, 504), sign(150, 504)
     return {
-        "lossless-tile": (Picture(np.hstack([drawing(60, 480), photo(60, 120)])), 700),
-        "lossless-block": (Picture(np.tile(drawing(300, 150), (2, 4, 1))), 500),
-        "av1-tile": (Picture(np.hstack([screen(150, 504), photo(150, 100)])), 300),
-        "av1-photo": (Picture(np.hstack([sign(150, 504), photo(150, 100)])), 300),
-        "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200),
+        "lossless-tile": (Picture(np.hstack([words, photo(60, 120)])), 1000, "lossless"),
+        "lossless-block": (Picture(np.tile(drawing(300, 150), (2, 4, 1))), 500, "lossless block"),
+        "av1-tile": (Picture(np.hstack([window, photo(150, 100)])), 300, "AV1"),
+        "av1-photo": (Picture(np.hstack([letters, photo(150, 100)])), 300, "AV1 photo"),
+        "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200, "AV1 block"),
     }
 
 
@@ -86,8 +88,11 @@ def main() -> None:
     name = sys.argv[1]
     model = load_model(name, threads=1)
     files = {case: learned_file(*source, model) for case, source in photos().items()}
-    for case, (picture, level) in mixtures().items():
+    for case, (picture, level, kind) in mixtures().items():
         files[case] = encode_picture(picture, level, name, threads=1)
+        found = kinds(files[case])[0]
+        if found != kind:
+            raise SystemExit(f"{case}: the encoder takes {found}, not {kind}: choose another level")
     for case, data in files.items():
         path = FOLDER / name / f"{case}.pico"
         if path.exists():
