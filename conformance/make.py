@@ -124,6 +124,10 @@ def sources() -> Iterator[tuple[str, Source]]:
             f"realism-{realism}",
             of(f"recommends realism {realism} of 255", face[60:132, 190:286], 200, realism=realism),
         )
+    yield (
+        "realism-tiles",
+        of("four tiles at full realism", stack([face, cat], 569, 569), 200, realism=255),
+    )
     yield "text", of("graphics with text", text(), 600)
     yield "pixels", of("a chequerboard of single pixels in full colours", chequers(), 900)
     yield "noise", of("noise, with symbols beyond their tables", noise(), 1000)
