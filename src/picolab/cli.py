@@ -12,6 +12,7 @@ import sys
 from picolab.data import cli as data
 from picolab.evaluation import cli as evaluation
 from picolab.experiments import cli as experiments
+from picolab.fetch import cli as fetch
 from picolab.networks import cli as networks
 from picolab.release import command as release
 from picolab.search import command as search
@@ -21,6 +22,7 @@ from picolab.training import curve, keep
 
 # In the order of a model's life.
 COMMANDS = (
+    fetch,
     data,
     networks,
     training,

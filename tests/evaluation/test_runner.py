@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from picolab.cli import main
 from picolab.evaluation.images import TestImage, find, read
 from picolab.evaluation.runner import evaluate
 
@@ -184,3 +185,24 @@ def test_sources_of_pictures(tmp_path, photo, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="none in"):
         find([str(tmp_path / "empty")])
+
+
+def test_without_its_first_metric_no_run_begins(images, tmp_path, monkeypatch, capsys):
+    """What is left out is told before anything is encoded; without LPIPS, metrics are named."""
+    monkeypatch.setenv("PICOLAB_WEIGHTS", str(tmp_path))
+    folder, output = str(images[0].path.parent), tmp_path / "run"
+    line = ["evaluate", folder, "--codecs", "jpeg-420,bpg", "-o", str(output), "--no-page"]
+    assert main(line) == 1
+    told = capsys.readouterr().err
+    assert "lpips_alex, which codecs are compared by first, is missing" in told
+    assert "picolab fetch weights" in told and not output.exists()
+    assert main([*line, "--metrics", "lpips_vgg,psnr"]) == 1
+    assert "lpips_vgg: no weights" in capsys.readouterr().err
+    monkeypatch.setattr("picolab.evaluation.runner.evaluate", stop)
+    with pytest.raises(RuntimeError, match="about to encode"):
+        main([*line, "--metrics", "psnr"])
+    assert "left out: bpg: no bpgenc on the PATH" in capsys.readouterr().err
+
+
+def stop(*_: object, **__: object) -> None:
+    raise RuntimeError("about to encode")

@@ -239,7 +239,8 @@ def _encode(args: argparse.Namespace) -> int:
 
 
 def _metrics(given: list[str] | None) -> tuple[list[str], dict[str, str]]:
-    """Those that can run, and why the others cannot. One asked for by name must be able to."""
+    """Those that can run, and why the others cannot. One asked for by name must be able to, and
+    so must the one that codecs are compared by."""
     known = [*metric_list.METRICS, *metric_list.SET_METRICS]
     every = given == ["all"]
     wanted = known if every else given or list(metric_list.DEFAULT)
@@ -252,6 +253,11 @@ def _metrics(given: list[str] | None) -> tuple[list[str], dict[str, str]]:
         except metric_list.Missing as reason:
             if given is not None and not every:
                 raise ValueError(f"{name}: {reason}") from reason
+            if name == metric_list.ANCHOR:
+                raise ValueError(
+                    f"{name}, which codecs are compared by first, is missing: {reason}. To do "
+                    "without it, name others: --metrics psnr,ms_ssim"
+                ) from reason
             missing[name] = str(reason)
             continue
         usable.append(name)

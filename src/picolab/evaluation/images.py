@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from picolab import cached
 from picolab.evaluation.peers.protocol import Picture
 from picolab.evaluation.sets import SETS
 
@@ -105,12 +105,7 @@ def fingerprint(image: Picture) -> str:
 
 
 def _set_folder(name: str) -> Path:
-    root = os.environ.get("PICOLAB_EVAL")
-    if root is None:
-        raise FileNotFoundError(
-            f"test pictures: for the set {name}, set PICOLAB_EVAL to the folder of {name}/"
-        )
-    folder = Path(root) / name
+    folder = cached.folder("evaluation") / name
     if not folder.is_dir():
         raise FileNotFoundError(f"test pictures: put {SETS[name]} into {folder}")
     return folder

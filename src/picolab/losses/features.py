@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from picolab import cached
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -31,17 +32,15 @@ class MissingWeights(FileNotFoundError):
 def weights_file(name: str) -> Path:
     """The file of weights called `name`, in `$PICOLAB_WEIGHTS` or in the user's cache.
 
-    Raises `MissingWeights`, saying what the file holds and where to put it.
+    Raises `MissingWeights`, saying how to get it.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "picolab" / "weights"
-    setting = os.environ.get("PICOLAB_WEIGHTS")
-    folders = [Path(setting)] if setting else [cache]
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
+    path = cached.folder("weights") / name
+    if path.is_file():
+        return path
     raise MissingWeights(
-        f"no weights {name} in {folders[0]}: set PICOLAB_WEIGHTS to the folder that has it, or "
-        f"put it in {cache}. It holds {ORIGINS.get(name, 'weights of a perceptual network')}"
+        f"no weights {name} in {path.parent}: `picolab fetch weights` gets them, or set "
+        f"PICOLAB_WEIGHTS to the folder that has them. It holds "
+        f"{ORIGINS.get(name, 'weights of a perceptual network')}"
     )
 
 

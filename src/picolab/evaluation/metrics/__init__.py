@@ -7,7 +7,7 @@ from collections.abc import Callable
 from picolab.evaluation.late import late
 from picolab.evaluation.metrics.protocol import Metric, Missing
 
-__all__ = ["DEFAULT", "LEFT_OUT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
+__all__ = ["ANCHOR", "DEFAULT", "LEFT_OUT", "METRICS", "SET_METRICS", "Metric", "Missing", "check"]
 
 METRICS: dict[str, Callable[[], Metric]] = {
     "psnr": late("metrics.pixel", "PSNR"),
@@ -34,6 +34,8 @@ LEFT_OUT = {
     "PyTorch without CUDA"
 }
 DEFAULT = ("psnr", "ms_ssim", "lpips_alex", "ssimulacra2")
+# What codecs are compared by first: an evaluation goes without it only where metrics are named.
+ANCHOR = "lpips_alex"
 
 
 def check(name: str) -> None:
