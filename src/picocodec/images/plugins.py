@@ -36,6 +36,7 @@ class Plugin:
 
 HEIF = Plugin("HEIC", "pillow_heif", "pillow-heif")
 JXL = Plugin("JPEG XL", "pillow_jxl", "pillow-jxl-plugin")
+RAW = Plugin("a camera's raw file", "rawpy", "rawpy")  # no plug-in of Pillow's: images/raw.py
 PLUGINS = {"HEIF": HEIF, "JXL": JXL}
 NO_AVIF = (
     "AVIF needs a Pillow that was built with it, as those of PyPI are: "

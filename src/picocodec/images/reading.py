@@ -12,8 +12,8 @@ import numpy as np
 from PIL import ExifTags, Image, features
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
-from picocodec.images import plugins
-from picocodec.images.containers import Survey, jxl, survey
+from picocodec.images import plugins, raw
+from picocodec.images.containers import Survey, jxl, survey, tiff
 from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
 from picocodec.images.peek import contents
 from picocodec.images.picture import FilePixels, Picture, check_sides, from_array
@@ -28,10 +28,10 @@ _NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 
 def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
-    """The picture in an image file of any format that Pillow reads, of HEIC and JPEG XL if
-    pillow-heif and pillow-jxl-plugin are installed, or in a NumPy file, from a path or a binary
-    stream; of an animation, the first frame, with a warning, as for whatever else of the file is
-    not kept. Pixels that lie in the file as they are stay there.
+    """The picture in an image file of any format that Pillow reads, of HEIC, JPEG XL and cameras'
+    raw files if pillow-heif, pillow-jxl-plugin and rawpy are installed, or in a NumPy file, from a
+    path or a binary stream; of an animation, the first frame, with a warning, as for whatever else
+    of the file is not kept. Pixels that lie in the file as they are stay there.
 
     Raises `UnsupportedImage`, also for files that are not whole, `LimitExceeded` (Pillow's limit,
     `PIL.Image.MAX_IMAGE_PIXELS`), and `OSError` where the file system fails.
@@ -48,6 +48,8 @@ def read(source: str | os.PathLike[str] | BinaryIO) -> Picture:
     if head == _NPY:
         return _read_npy(source)
     found = survey(contents(source))
+    if found.refusal == tiff.RAW and plugins.RAW.is_there:
+        return raw.develop(source, found)
     refuse_kind(found)
     return _read_image(source, found)
 

@@ -35,10 +35,13 @@ _OF_THE_FILE = {
 _CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _BYTE_KINDS = range(1, 14)  # of values that EXIF knows, too
 _DNG_VERSION, _DEFLATE, _OLD_JPEG, _REDUCED = 50706, (8, 32946), 6, 1
+_XMP, _MAKER_NOTES = 700, 37500
+_OF_ALL_CAMERAS = (270, 271, 272, 305, 306, 315, 316, 33432)  # description, make ... copyright
 _RAW_PHOTOMETRIC = (32803, 34892)  # of a colour filter array, linear raw
 RAW = (
-    "this is a camera's raw file, which has to be developed first: with the camera's own software, "
-    "darktable, RawTherapee or rawpy (pip install rawpy), to PNG or TIFF of 8 bits"
+    "this is a camera's raw file: with the package rawpy (pip install rawpy) its path is taken and "
+    "developed by LibRaw's defaults; better, develop it with the camera's own software, darktable "
+    "or RawTherapee, to PNG or TIFF of 8 bits"
 )
 
 
@@ -86,6 +89,8 @@ def survey(data: Data) -> Survey:
                 "the first picture in the file is a small copy of another one: "
                 "store the picture that is meant by itself"
             )
+        else:
+            found.exif = _raw_exif(data, first, found)
         return found
     found.depth = max(8, *first.integers(_BITS), 8)
     if any(kind == 3 for kind in first.integers(_FORMAT)):
@@ -182,6 +187,21 @@ def _exif(data: Data, first: Directory) -> bytes | None:
     the file, byte for byte. Pillow has applied the orientation on loading, so it is not among them.
     None if there is nothing."""
     node = _node(data, first, data[2:4] in (b"+\0", b"\0+"))
+    return packed(node, first.order) if node.entries or node.children else None
+
+
+def _raw_exif(data: Data, first: Directory, found: Survey) -> bytes | None:
+    """Of a raw file what is the same for all cameras."""
+    node = _node(data, first, False)
+    node.entries = [entry for entry in node.entries if entry.tag in _OF_ALL_CAMERAS]
+    inner = node.children.get(EXIF_IFD)
+    if inner is not None:
+        known = [entry for entry in inner.entries if entry.tag != _MAKER_NOTES]
+        if len(known) < len(inner.entries):
+            found.drop("the maker's notes")
+        inner.entries = known
+    if _XMP in first.entries:
+        found.drop("XMP")
     return packed(node, first.order) if node.entries or node.children else None
 
 
