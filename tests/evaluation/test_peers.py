@@ -5,9 +5,12 @@ import pickle
 import re
 import stat
 import subprocess
+import sys
+import types
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import picocodec
@@ -131,3 +134,69 @@ def test_executables_on_the_path_are_run(monkeypatch, tmp_path, photo):
     assert np.array_equal(hific.decode(hific.encode(photo(20, 30), 0)), photo(20, 30))
     with pytest.raises(RuntimeError, match="picolab-hific-encode failed: no such rate"):
         hific.encode(photo(20, 30), 1)
+
+
+class Zoo(types.ModuleType):
+    """As compressai.zoo is: a model keeps every 8th pixel, as many strings as hyperpriors do."""
+
+    def __init__(self) -> None:
+        super().__init__("compressai.zoo")
+        self.image_models = {"mbt2018": self.make}
+        self.asked: list[int] = []
+
+    def make(self, quality: int, metric: str, pretrained: bool) -> Zoo:
+        assert metric == "mse" and pretrained
+        self.asked.append(quality)
+        return self
+
+    def eval(self) -> Zoo:
+        return self
+
+    def update(self) -> None:
+        pass
+
+    def compress(self, x: torch.Tensor) -> dict:
+        assert x.shape[2] % 64 == x.shape[3] % 64 == 0 and 0 <= x.min() <= x.max() <= 1
+        small = (x[0, :, ::8, ::8] * 255).round().to(torch.uint8)
+        strings = [[small.numpy().tobytes()], [b"hyper"]]
+        return {"strings": strings, "shape": torch.Size((small.shape[1] // 8, small.shape[2] // 8))}
+
+    def decompress(self, strings: list[list[bytes]], shape: list[int]) -> dict:
+        assert strings[1] == [b"hyper"]
+        rows, columns = (8 * side for side in shape)
+        small = torch.frombuffer(bytearray(strings[0][0]), dtype=torch.uint8)
+        small = small.view(1, 3, rows, columns).float() / 255
+        return {"x_hat": torch.nn.functional.interpolate(small, scale_factor=8) + 0.001}
+
+
+def test_compressai_takes_part_where_its_weights_are(photo, tmp_path, monkeypatch):
+    """Against a package of the same interface: the real one wants torchvision."""
+    zoo, image = Zoo(), types.ModuleType("compressai.zoo.image")
+    package = types.ModuleType("compressai")
+    package.__version__ = "1.2"
+    urls = {q: f"https://models.example/mbt2018-{q}-abc.pth.tar" for q in (3, 1, 2)}
+    image.model_urls = {"mbt2018": {"mse": urls}}
+    modules = {"compressai": package, "compressai.zoo": zoo, "compressai.zoo.image": image}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    _, left_out = peers.load(["compressai-mbt2018"])
+    assert "mbt2018-1-abc.pth.tar" in left_out["compressai-mbt2018"]
+    assert str(tmp_path / "hub" / "checkpoints") in left_out["compressai-mbt2018"]
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    for quality in (3, 2):
+        (tmp_path / "hub" / "checkpoints" / f"mbt2018-{quality}-abc.pth.tar").touch()
+    peer = pickle.loads(pickle.dumps(peers.make("compressai-mbt2018")))
+    assert peer.rates == (2, 3) and peer.version == "compressai 1.2"
+    flat = np.broadcast_to(np.array([10, 120, 250], np.uint8), (70, 90, 3))
+    data = peer.encode(flat, 3)
+    assert len(data) == 10 + 4 + 128 // 8 * 128 // 8 * 3 + 4 + len(b"hyper")
+    assert np.array_equal(peer.decode(data), flat) and zoo.asked == [3]
+
+
+def test_compressai_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "compressai", None)
+    _, left_out = peers.load(["compressai-mbt2018", "compressai-cheng2020-attn"])
+    assert all("needs the package compressai" in reason for reason in left_out.values())
+    assert len(left_out) == 2

@@ -25,6 +25,16 @@ WRAPPED: dict[str, tuple[float, ...]] = {
     "mlic++": (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483),
 }
 
+# Architectures of CompressAI's zoo.
+COMPRESSAI = (
+    "bmshj2018-factorized",
+    "bmshj2018-hyperprior",
+    "mbt2018-mean",
+    "mbt2018",
+    "cheng2020-anchor",
+    "cheng2020-attn",
+)
+
 CODECS: dict[str, Callable[[], Codec]] = {
     "picocodec": late("peers.pico", "Pico", "picocodec"),
     "picocodec-closest": late("peers.pico", "Pico", "picocodec-closest", 0.0),
@@ -47,6 +57,7 @@ CODECS: dict[str, Callable[[], Codec]] = {
     "heic-444-slower": late("peers.pillow", "heic", "heic-444-slower", 444, "slower"),
     "vvc-faster": late("peers.ffmpeg", "vvc", "faster"),
     "vvc-medium": late("peers.ffmpeg", "vvc", "medium"),
+    **{f"compressai-{n}": late("peers.compressai", "CompressAI", n) for n in COMPRESSAI},
     "png": late("peers.pillow", "png"),
     "bpg": late("peers.executables", "bpg"),
     **{n: late("peers.executables", "wrapped", n, rates) for n, rates in WRAPPED.items()},
