@@ -1,6 +1,6 @@
 # make demo   encode and decode the photos in examples/, beside JPEG, WebP and AVIF
 # make test   everything that must hold, with lint and types
-# make docs   the site of docs/, links checked, into build/docs
+# make docs   the site of docs/ with its gallery, links checked, into build/docs
 # make web    the npm package and the page, in build/web/site (needs Node); prints what they weigh
 PYTHON ?= python3
 
@@ -41,8 +41,9 @@ test: .venv-test/ready
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	touch $@
 
-docs: .venv-docs/ready
+docs: .venv-docs/ready .venv-demo/ready
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	.venv-demo/bin/python examples/demo.py --output build/docs/gallery/viewer
 	@echo "build/docs/index.html"
 
 web:
