@@ -59,6 +59,14 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in anchors(target.read_text("utf-8")), link
 
 
+@pytest.mark.parametrize("name", [name for name in NAMED if name.startswith("docs/")])
+def test_links_of_the_site_stay_in_it(name: str) -> None:
+    """Or `make docs`, which takes no warnings, fails."""
+    path = ROOT / name
+    for link in links(path.read_text("utf-8")):
+        assert (path.parent / link.partition("#")[0]).resolve().is_relative_to(DOCS), link
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").split()) <= LONGEST_README
 
