@@ -160,6 +160,8 @@ def test_a_lost_run_goes_on_from_its_kept_weights(
     assert run.progress.pixels > lost.progress.pixels
     # From then on its own checkpoint counts.
     assert Run(lineage, stage, options(tmp_path / "new")).progress == run.progress
+    branch = Run(lineage, stage, options(tmp_path / "new", cooldown=0.5))
+    assert branch.progress.cool_over == 0.5 * run.progress.pixels
     with pytest.raises(ValueError, match="is of stage 'trunk'"):
         other = replace(lineage.stages[2], kept=file)
         Run(replace(lineage, stages=(stage, other)), other, options(tmp_path / "other"))

@@ -151,7 +151,8 @@ class Run:
             )
         else:
             folder = self.options.folder / before.name / "checkpoint"
-            if not folder.is_dir() and (self.own_folder / "checkpoint").is_dir():
+            of_stage = self.options.folder / self.stage.name, self.own_folder
+            if not folder.is_dir() and any((f / "checkpoint").is_dir() for f in of_stage):
                 return  # all is in the checkpoint
             tensors, _ = load_checkpoint(folder)
             self.codec.load_state_dict(without_prefix("model", tensors))
