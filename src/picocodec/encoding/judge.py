@@ -2,7 +2,7 @@
 
 One distortion serves photos, letters, rendered scenes and drawings. It has two parts: squared
 errors, and detail that is lost or made up, which squared errors hardly see and people do. Its
-numbers are fitted to LPIPS, DISTS and squared errors (docs/experiments/0003-judge.md).
+numbers are fitted to LPIPS, DISTS and squared errors (docs/experiments/0006-judge.md).
 """
 
 from __future__ import annotations
