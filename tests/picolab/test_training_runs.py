@@ -274,6 +274,11 @@ def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:
     lineage = read_lineage(root / "recipes/photo.toml")
     assert [stage.name for stage in lineage.stages][:2] == ["entropy", "trunk"]
     assert lineage.before(lineage.stages[1]) == lineage.stages[0]
+    monkeypatch.delenv("PICOLAB_TILES")
+    assert read_lineage(root / "recipes/photo.toml", tmp_path).tiles == tmp_path
+    with pytest.raises(ValueError, match="PICOLAB_TILES"):
+        read_lineage(root / "recipes/photo.toml")
+    monkeypatch.setenv("PICOLAB_TILES", str(tiles))
     text = (root / "recipes/photo.toml").read_text().replace("../configs", str(root / "configs"))
     for old, new, message in (
         ("rate = 1e-3", "rates = 1e-3", "unknown key 'rates'"),

@@ -107,7 +107,7 @@ def _prepared(job: Job) -> tuple[Lineage, Options]:
     from picolab.training.lineage import read_lineage
     from picolab.training.run import Options
 
-    lineage = read_lineage(job.recipe)
+    lineage = read_lineage(job.recipe, Path(job.tiles) if job.tiles else None)
     *earlier, last = lineage.stages
     lineage = replace(
         lineage,
@@ -122,7 +122,6 @@ def _prepared(job: Job) -> tuple[Lineage, Options]:
         dtype=torch.float32 if job.float32 else None,
         compile=job.compile,
         lpips=False,
-        tiles=Path(job.tiles) if job.tiles else None,
         make_codec=partial(make_variant, job.variant),
     )
     return lineage, options

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    lineage = read_lineage(args.recipe)
+    lineage = read_lineage(args.recipe, args.tiles)
     stage = lineage.stage(args.stage) if args.stage else lineage.stages[0]
     options = Options(
         folder=args.output or Path("runs") / lineage.name,
@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
         branch=args.branch,
         dry_run=args.dry_run,
         lpips=not args.no_lpips,
-        tiles=args.tiles,
     )
     done = run_stage(lineage, stage, options)
     if done.rank == 0:

@@ -102,16 +102,17 @@ class Lineage:
         return self.stages[at - 1] if at else None
 
 
-def read_lineage(path: str | Path) -> Lineage:
+def read_lineage(path: str | Path, tiles: Path | None = None) -> Lineage:
     """Read a recipe. `shape` is relative to its file, and `$NAME` in `tiles` is taken from the
-    environment. Raises `ValueError` for keys and values that make no sense."""
+    environment, unless another folder is given. Raises `ValueError` for keys and values that make
+    no sense."""
     path = Path(path)
     with open(path, "rb") as f:
         values: dict[str, Any] = tomllib.load(f)
     try:
         _check_keys(values, Lineage, path)
         values["shape"] = read_shape(path.parent / values["shape"])
-        values["tiles"] = Path(expand_source(values["tiles"], path))
+        values["tiles"] = tiles or Path(expand_source(values["tiles"], path))
         if "bits" in values:
             values["bits"] = BitTargets(**values["bits"])
         values["stages"] = tuple(_stage(stage, path) for stage in values["stages"])

@@ -71,7 +71,6 @@ class Options:
     branch: str = "cooldown"  # the name of the folder beside the stage's
     dry_run: bool = False
     lpips: bool = True
-    tiles: Path | None = None  # in place of the recipe's
     make_codec: Callable[[Shape], Codec] = Codec  # a variant of it, in an ablation
 
 
@@ -106,9 +105,8 @@ class Run:
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.device = options.device
         self.dtype = options.dtype or training_type(options.device)
-        folder = options.tiles or lineage.tiles
-        self.tiles = TileFile(folder, False, lineage.draws).to(self.device)
-        self.held_out = TileFile(folder, True, lineage.draws)
+        self.tiles = TileFile(lineage.tiles, False, lineage.draws).to(self.device)
+        self.held_out = TileFile(lineage.tiles, True, lineage.draws)
         torch.manual_seed(lineage.seed)  # every process starts from the same weights
         self.codec = options.make_codec(lineage.shape)
         self.progress = Progress()
