@@ -153,7 +153,7 @@ def cases() -> dict[str, dict[str, bytes]]:
             "terapixels-in-60-bytes": header(1 << 20, 1 << 20, rest=tile),
         },
         "Truncated": {
-            "piece-table-cut": header(16_384, 16_384, rest=tile * 500),
+            "piece-table-cut": header(16_384, 16_384, rest=tile * 500 + tile[:-3]),
             "payload-missing": header(20, 20, rest=piece(length=1 << 24)),
             "chunk-missing": header(20, 20, flags=4, rest=tile + b"\1exif" + entry(1 << 26)),
             "signature-only": container.SIGNATURE,
