@@ -16,6 +16,7 @@ from picolab.losses.fidelity import (
     halo_loss,
     lattice_loss,
     ms_ssim_loss,
+    repeats_loss,
     smooth_loss,
     text_fidelity_loss,
     tiling_artifact_loss,
@@ -102,6 +103,12 @@ def test_lattice_sees_what_repeats_in_smooth_places_and_no_grain() -> None:
     assert value.item() == pytest.approx(pattern.abs().mean().item() * 7 / 16, rel=0.01)
     assert value > 4 * lattice_loss(x, x + grain)
     assert value > 100 * lattice_loss(x, x + elsewhere)
+    # Among grain it is told from more grain, too.
+    assert repeats_loss(x, x).item() == 0
+    assert repeats_loss(x, x + elsewhere).item() == pytest.approx(
+        pattern.abs().mean().item() * 7 / 16, rel=0.01
+    )
+    assert repeats_loss(x, x + elsewhere) > 4 * repeats_loss(x, x + grain)
 
 
 def test_halo_is_what_is_wrong_on_plain_ground_beside_edges() -> None:

@@ -79,6 +79,14 @@ def lattice_loss(x: Tensor, y: Tensor) -> Tensor:
     return pattern.abs().mean((1, 2, 3))
 
 
+def repeats_loss(x: Tensor, y: Tensor) -> Tensor:
+    """The same everywhere, smooth or not: a lattice that LPIPS takes for texture hides in feathers
+    and grass."""
+    height, width = (side // BLOCK * BLOCK for side in x.shape[2:])
+    error = (y - x)[:, :, :height, :width].unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK))
+    return error.mean((2, 4)).abs().mean((1, 2, 3))
+
+
 def halo_loss(x: Tensor, y: Tensor) -> Tensor:
     """L1 where x is plain but not far from an edge: the noise that transforms spread from edges to
     paper, sky and walls, which eyes see there and perceptual networks forgive.

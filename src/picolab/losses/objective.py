@@ -20,6 +20,7 @@ from picolab.losses.fidelity import (
     halo_loss,
     lattice_loss,
     ms_ssim_loss,
+    repeats_loss,
     smooth_loss,
     text_fidelity_loss,
     tiling_artifact_loss,
@@ -41,6 +42,7 @@ class LossWeights:
     tiling: float = 0.0
     smooth: float = 0.0
     lattice: float = 0.0
+    repeats: float = 0.0
     chroma: float = 0.0
     halo: float = 0.0
     text: float = 0.0
@@ -123,6 +125,7 @@ class Objective(nn.Module):
             ("tiling", w.tiling, tiling_artifact_loss),
             ("smooth", w.smooth, smooth_loss),
             ("lattice", w.lattice, lattice_loss),
+            ("repeats", w.repeats, repeats_loss),
             ("chroma", w.chroma, chroma_loss),
             ("halo", w.halo, halo_loss),
             ("ms_ssim", w.ms_ssim, ms_ssim_loss),
