@@ -33,6 +33,9 @@ EXACT_LEVEL = 900
 COPYING_LEVEL = 500
 
 FINEST_AV1_QUALITIES = 92, 95, 98  # beyond, libaom is lossless
+# How much less than the networks AV1 must cost in a photo: near a tie tiles would change their coder
+# to and fro as quality rises, and sizes with it.
+CLEARLY_LESS = 0.95
 RAW_BITS = 24  # of a pixel as it is
 LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
 
@@ -132,12 +135,13 @@ class Tries:
         careful one is worth its time. `raised` is another quality of libavif than the level's."""
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
         quality, told = self._av1_settings(area, raised)
+        least_gain = 1.0 if area.is_screen or area.is_text else CLEARLY_LESS
         way = best
         for speed, slack in self.speeds:
             candidate = Av1Coder(quality, threads, speed, told).encode(pixels)
             if candidate is None:
                 return best
-            payload, limit = candidate.payload, slack * best.cost
+            payload, limit = candidate.payload, slack * least_gain * best.cost
             if 8 * len(payload) >= limit:
                 return best
             cost = self._cost(candidate, area)
