@@ -33,8 +33,8 @@ EXACT_LEVEL = 900
 COPYING_LEVEL = 500
 
 FINEST_AV1_QUALITIES = 92, 95, 98  # beyond, libaom is lossless
-# How much less than the networks AV1 must cost in a photo: near a tie tiles would change their coder
-# to and fro as quality rises, and sizes with it.
+# In parts of the networks' cost, what AV1 must be under in a photo: near a tie tiles would change
+# their coder to and fro as quality rises, and sizes with it.
 CLEARLY_LESS = 0.95
 RAW_BITS = 24  # of a pixel as it is
 LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
