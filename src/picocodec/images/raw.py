@@ -28,7 +28,10 @@ def develop(source: BinaryIO, found: Survey) -> Picture:
     except rawpy.LibRawError as error:
         words = error.args[0] if error.args else type(error).__name__
         words = words.decode(errors="replace") if isinstance(words, bytes) else words
-        raise UnsupportedImage(f"the raw file cannot be developed: {words}") from None
+        raise UnsupportedImage(
+            f"LibRaw cannot develop this raw file ({words}): develop it with the camera's own "
+            "software, darktable or RawTherapee, to PNG or TIFF of 8 bits"
+        ) from None
     picture = from_array(pixels)
     picture.exif = found.exif
     text = "a raw file, developed by LibRaw's defaults with the camera's white balance"

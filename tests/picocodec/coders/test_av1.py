@@ -164,7 +164,7 @@ def test_pages_with_photos_are_av1_and_photos_are_not() -> None:
     info = picocodec.read_info(data)
     assert (info.tiles, info.learned_tiles) == (2, 1)
     decoded = picocodec.decode(data)
-    assert psnr(decoded[:, 200:504], pixels[:, 200:504]) > 32
+    assert psnr(decoded[:, 200:504], pixels[:, 200:504]) > 28
     part = picocodec.decode(data, region=(450, 5, 90, 60))
     assert np.array_equal(part, decoded[5:65, 450:540])
 

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import io
 import struct
+import sys
 import warnings
 import zlib
 from contextlib import suppress
@@ -139,7 +140,8 @@ def directory(tags: dict[int, list[int]], at: int) -> bytes:
     ],
     ids=["nef", "dng", "pef", "preview", "cr2", "cr3", "raf", "orf", "rw2"],
 )
-def test_raw_files_are_refused_with_a_way_out(data: bytes) -> None:
+def test_raw_files_are_refused_with_a_way_out(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)  # as if it were not installed
     said = refusal(data)
     if data[:8] != b"II*\0\x10\0\0\0":
         assert "raw file" in said and "darktable" in said
