@@ -1,10 +1,11 @@
 """What libaom gains, in training tiles, by being told that they are screens or have letters.
 
-    python benchmarks/av1_tools.py $PICOLAB_TRAIN --tiles 12
+    python benchmarks/av1_tools.py TILES --tiles 12
 
 BD-rate of what `picocodec.coders.av1` tells it against libavif's defaults, at the encoder's speed:
-bytes of streams at equal PSNR, LPIPS (AlexNet) and DISTS, and processor seconds. Screens are
-tiles that are drawn as AV1, letters what has letters in photos, photos the rest, told the same.
+bytes of streams at equal PSNR, LPIPS (AlexNet) and DISTS, and processor seconds. TILES
+is a folder of `picolab data build`. Screens are tiles that look like parts of one, letters what has
+letters in photos, photos the rest, told the same.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from av1_photos import kind_of, shuffled
 from numpy.typing import NDArray
 
 from picocodec.coders import av1
+from picocodec.encoding.features import look_at
 from picocodec.format.tiles import Tile
+from picolab.data.crops import TileFile
 from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
 
@@ -36,10 +38,14 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=12, help="of each kind")
     args = parser.parse_args()
     tiles: dict[str, list[Bytes]] = {kind: [] for kind in TOLD}
-    for pixels in shuffled(args.folder, 3):
+    trained = TileFile(args.folder, held_out=False)
+    for number in np.random.default_rng(3).permutation(trained.index):
+        pixels = np.array(trained.pixels[number])
         chosen = tiles[kind_of(pixels)]
         if len(chosen) < args.tiles:
             chosen.append(pixels)
+        elif min(map(len, tiles.values())) == args.tiles:
+            break
     judges = [Perceptual("lpips_alex"), Perceptual("dists")]
     print("| tiles | " + " | ".join(METRICS) + " | bytes at a quality | times the seconds |")
     print("| --- |" + " --- |" * (len(METRICS) + 2))
@@ -53,6 +59,11 @@ def main() -> None:
         parts.append(f"{better.bytes / usual.bytes - 1:+.1%}")
         parts.append(f"{better.seconds / usual.seconds:.1f}")
         print("| " + " | ".join(parts) + " |", flush=True)
+
+
+def kind_of(pixels: Bytes) -> str:
+    look = look_at(pixels)
+    return "screens" if look.is_screen else "letters" if look.is_text else "photos"
 
 
 class Measured:

@@ -3,17 +3,19 @@
     python tools/remake.py                     # from the model that is there
     python tools/remake.py runs/NAME/STAGE/checkpoint --realism 0.6 --preview TILES
 
-With arguments, `picolab release` makes the model of them first. The default model is
-named in src/picocodec/model/store.py alone. What depends on it: golden files, the conformance set,
-the list of both in tests/released, hostile files, the page's sample. What this model had of them
-is replaced; those of others are left alone.
+With a checkpoint, `picolab release` makes the model of it first, and the one before is kept where
+that fails. The default model is named in src/picocodec/model/store.py alone. What depends on it:
+golden files, the conformance set, the list of both in tests/released, hostile files, the page's
+sample. What this model had of them is replaced; those of others are left alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import picocodec
@@ -32,12 +34,20 @@ def run(*arguments: str | Path) -> None:
         raise SystemExit(done.returncode)
 
 
-def main(trained: list[str]) -> None:
-    if trained:
-        name, _, version = DEFAULT_MODEL.rpartition(".v")
+def release(checkpoint: Path, realism: float, preview: Path) -> None:
+    """The checkpoint as the default model, in place of the one that is there."""
+    name, _, version = DEFAULT_MODEL.rpartition(".v")
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            *("-m", "picolab", "release", checkpoint.resolve(), "-o", folder, "--name", name),
+            *("--version", version, "--realism", str(realism), "--preview", preview.resolve()),
+        )
         shutil.rmtree(MODELS / DEFAULT_MODEL, ignore_errors=True)
-        place = ["-o", str(MODELS), "--name", name, "--version", version]
-        run("-m", "picolab", "release", *trained, *place)
+        shutil.copytree(Path(folder) / DEFAULT_MODEL, MODELS / DEFAULT_MODEL)
+
+
+def remake() -> None:
+    """What depends on the model."""
     for kind in ("tests/golden", "conformance"):
         shutil.rmtree(ROOT / kind / DEFAULT_MODEL, ignore_errors=True)
     for path in (ROOT / "tests" / "released").glob(f"*/{DEFAULT_MODEL}.sha256"):
@@ -49,5 +59,18 @@ def main(trained: list[str]) -> None:
     SAMPLE.write_bytes(picocodec.encode(ROOT / "examples" / "photos" / "coffee.png", quality=35))
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="to release as the model first")
+    parser.add_argument("--realism", type=float, default=1.0, help="its default (%(default)s)")
+    parser.add_argument("--preview", type=Path, help="a folder of tiles to fit its preview to")
+    args = parser.parse_args()
+    if args.checkpoint:
+        if args.preview is None:
+            parser.error("a checkpoint needs --preview, a folder of tiles")
+        release(args.checkpoint, args.realism, args.preview)
+    remake()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

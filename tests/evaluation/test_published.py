@@ -59,7 +59,7 @@ def a_run(folder: Path) -> Path:
         "anchor": "jpeg-420",
         "bpp_range": None,
         "left_out": {},
-        "command": "picolab evaluate set",
+        "command": "picolab evaluate set -o /somewhere/trial --codecs picocodec,jpeg-420",
         "machine": "a machine",
         "python": "3",
     }
@@ -84,7 +84,10 @@ def test_a_run_is_kept_by_model_and_encoder_without_paths(tmp_path: Path) -> Non
     assert {"run.json", "summary.csv", "bd_rate.csv", "report.md"} <= {
         file.name for file in place.iterdir()
     }
-    assert "somewhere" not in (place / "run.json").read_text()
+    for name in ("run.json", "report.md"):
+        told = (place / name).read_text("utf-8")
+        assert "somewhere" not in told
+        assert name == "run.json" or "picolab evaluate set -o trial --codecs picocodec" in told
     text = page.read_text("utf-8")
     assert "## trial: mine.v1, encoder abc123" in text
     assert re.search(r"^\| jpeg-420 \| -50 % \[-50, -50\] \|$", text, re.MULTILINE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,9 +32,6 @@ EXACT_LEVEL = 900
 COPYING_LEVEL = 500
 
 FINEST_AV1_QUALITIES = 92, 95, 98  # beyond, libaom is lossless
-# In parts of the networks' cost, what AV1 must be under in a photo: near a tie tiles would change
-# their coder to and fro as quality rises, and sizes with it.
-CLEARLY_LESS = 0.95
 RAW_BITS = 24  # of a pixel as it is
 LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
 
@@ -109,7 +105,7 @@ class Tries:
             best = self.exact(area, best)
             if best is not learned and self.level >= EXACT_LEVEL:
                 return best
-        if look.is_screen or look.is_text or self._foreseen(place, learned) < self.effort.hope:
+        if look.is_screen or look.is_text or self.effort.photos:
             best = self.as_av1(area, best, threads)
         pixels = place.tile.width * place.tile.height
         if self.level >= PROMISE_FROM * LEVEL_STEPS and best.cost > RAW_BITS * pixels:
@@ -135,13 +131,12 @@ class Tries:
         careful one is worth its time. `raised` is another quality of libavif than the level's."""
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
         quality, told = self._av1_settings(area, raised)
-        least_gain = 1.0 if area.is_screen or area.is_text else CLEARLY_LESS
         way = best
         for speed, slack in self.speeds:
             candidate = Av1Coder(quality, threads, speed, told).encode(pixels)
             if candidate is None:
                 return best
-            payload, limit = candidate.payload, slack * least_gain * best.cost
+            payload, limit = candidate.payload, slack * best.cost
             if 8 * len(payload) >= limit:
                 return best
             cost = self._cost(candidate, area)
@@ -209,14 +204,6 @@ class Tries:
             return round(quality), av1.SCREEN
         told = av1.LETTERS if area.is_text and self.level >= COPYING_LEVEL else av1.USUAL
         return round(quality), told
-
-    def _foreseen(self, place: Place, learned: Way) -> float:
-        """The logarithm to base 2 of AV1's cost in parts of the networks', before it is tried: bits
-        that noise does not explain are spent on structure, which AV1 codes better."""
-        tile, share = place.tile, self.level / LEVEL_STEPS
-        bits = 8 * len(learned.piece.payload) / (tile.width * tile.height)
-        known = 1.0, place.look.plainness, math.log2(max(bits, 1e-3)), share
-        return sum(w * value for w, value in zip(fitted.FORESEEN, known, strict=True))
 
 
 def _length(candidate: Candidate) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 DEFAULT_EFFORT = 5
@@ -12,12 +11,12 @@ MOST_EFFORT = 9
 @dataclass(frozen=True)
 class Effort:
     """`av1` are the tries of AV1, each a speed of libaom and how many times the lowest cost so far
-    the next is still worth; none, where it is not tried. `hope` is what the logarithm to base 2 of
-    its cost in parts of the networks' must be foreseen to be less than, and `apart` asks for the
-    tiles of a drawing alone even where they are well coded together."""
+    the next is still worth; none, where it is not tried. `photos` asks for them in every tile, not
+    only in what is drawn or may have letters, and `apart` for the tiles of a drawing alone even
+    where they are well coded together."""
 
     av1: tuple[tuple[int, float], ...]
-    hope: float = -math.inf
+    photos: bool = False
     apart: bool = False
 
 
@@ -27,12 +26,12 @@ _EFFORTS = (
     Effort(av1=((9, 1.0),)),
     Effort(av1=((9, 1.1), (8, 1.0))),
     Effort(av1=((9, 1.1), (7, 1.0))),
-    Effort(av1=((9, 1.1), (7, 1.0)), hope=-0.2),
-    Effort(av1=((9, 1.1), (6, 1.0)), hope=-0.1),
-    Effort(av1=((9, 1.1), (6, 1.0)), hope=0.0),
-    Effort(av1=((9, 1.2), (6, 1.0)), hope=0.3, apart=True),
-    Effort(av1=((6, 1.0),), hope=math.inf, apart=True),
-    Effort(av1=((4, 1.0),), hope=math.inf, apart=True),
+    Effort(av1=((9, 1.0), (6, 1.0))),
+    Effort(av1=((9, 1.1), (6, 1.0))),
+    Effort(av1=((9, 1.2), (6, 1.0))),
+    Effort(av1=((9, 1.2), (6, 1.0)), apart=True),
+    Effort(av1=((6, 1.0),), photos=True, apart=True),
+    Effort(av1=((4, 1.0),), photos=True, apart=True),
 )
 
 

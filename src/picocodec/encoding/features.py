@@ -34,12 +34,11 @@ SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
 @dataclass(frozen=True)
 class Look:
     """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
-    have letters, its plainness (`plainness_of`), and whether it is surely part of a screen."""
+    have letters, and whether it is surely part of a screen."""
 
     drawn: bool
     gradient: float
     lettered: bool = False
-    plainness: float = 0.0
     is_screen: bool = False
 
     @property
@@ -56,7 +55,6 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
         drawn,
         log_gradient(brightness),
         has_letters(brightness),
-        plainness_of(brightness),
         is_screen=drawn and has_hard_steps(pixels),
     )
 
@@ -108,14 +106,6 @@ def _all_equal(a: Bytes, b: Bytes) -> NDArray[np.bool_]:
     """Where pixels are equal in all colours; `all(2)` takes eight times as long."""
     equal = a == b
     return equal[:, :, 0] & equal[:, :, 1] & equal[:, :, 2]
-
-
-def plainness_of(brightness: Bytes) -> float:
-    """How much of brightness `[h, w]` is free of noise: of its squares of 2x2 pixels, those whose
-    two diagonals differ by at most a step of 255 in sum; the logarithm to base 2, at least -10."""
-    steps = np.diff(np.diff(brightness.astype(np.int16), axis=0), axis=1)
-    share = float((np.abs(steps) <= 1).mean()) if steps.size else 1.0
-    return math.log2(max(share, 2**-10))
 
 
 def has_letters(brightness: Bytes) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -70,6 +71,7 @@ def publish(run: Run, results: Path, model: str) -> Path:
     encoder = run.facts["codecs"][run.subject]["version"].split()[-1]
     place = results / model / encoder / run.folder.name
     place.mkdir(parents=True)
+    run.facts["command"] = without_folders(run.facts["command"])
     facts = {key: value for key, value in run.facts.items() if key not in ("images", "kinds")}
     sets = Counter(name.split("/")[0] for name in run.facts["images"])
     facts = {"model": model, "encoder": encoder, "pictures": sets, "kinds": run.kinds, **facts}
@@ -78,6 +80,12 @@ def publish(run: Run, results: Path, model: str) -> Path:
         shutil.copyfile(run.folder / name, place / name)
     write_markdown(run, place / "report.md")
     return place
+
+
+def without_folders(command: str) -> str:
+    """A command without where on this machine its files and folders lie."""
+    words = (Path(word).name if Path(word).is_absolute() else word for word in shlex.split(command))
+    return shlex.join(words)
 
 
 def read(results: Path) -> list[Published]:

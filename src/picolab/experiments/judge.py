@@ -239,22 +239,7 @@ def fit_quality(crops: Sequence[Crop], rates: dict[str, Exponential]) -> list[fl
     return [float(start), float(slope), float(bend)]
 
 
-def fit_foreseen(crops: Sequence[Crop], judge: Judgement) -> list[float]:
-    """What tells, before AV1 is tried, the logarithm to base 2 of its cost in parts of the
-    networks': a constant, plainness, the logarithm of the bits, and the level."""
-    known, wanted = [], []
-    for crop in crops:
-        for level in LEVELS:
-            learned, tried = crop.at(level, "learned"), crop.at(level, "av1")
-            if crop.look.drawn or crop.look.lettered or not tried:
-                continue
-            bits = math.log2(learned[0].bits)
-            known.append([1.0, crop.look.plainness, bits, level / LEVEL_STEPS])
-            wanted.append(math.log2(min(map(judge.cost, tried)) / judge.cost(learned[0])))
-    return [float(w) for w in np.linalg.lstsq(np.array(known), np.array(wanted), rcond=None)[0]]
-
-
-def as_module(judge: Judgement, quality: Sequence[float], foreseen: Sequence[float]) -> str:
+def as_module(judge: Judgement, quality: Sequence[float]) -> str:
     """The text of `picocodec/encoding/fitted.py`."""
 
     def numbers(values: Sequence[float]) -> str:
@@ -269,10 +254,6 @@ DETAIL = {numbers([judge.detail.start, judge.detail.growth])}
 
 # libavif's quality: at level 0, and what comes on top by the level, 0 to 1, and by its square.
 AV1_QUALITY = {numbers(quality)}
-
-# The logarithm to base 2 of AV1's cost in parts of the networks': a constant, by plainness, by the
-# logarithm to base 2 of the networks' bits a pixel, and by the level, 0 to 1.
-FORESEEN = {numbers(foreseen)}
 '''
 
 
@@ -316,4 +297,4 @@ def fit(tiles: Path, kept: Path, counts: dict[str, int]) -> str:
     rates = exchange_rates(crops)
     judge = fit_judgement(crops, rates)
     print(report(crops, judge, rates))
-    return as_module(judge, fit_quality(crops, rates), fit_foreseen(crops, judge))
+    return as_module(judge, fit_quality(crops, rates))

@@ -159,12 +159,12 @@ def test_pillow_without_avif_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -
 def test_pages_with_photos_are_av1_and_photos_are_not() -> None:
     """Text stays sharp, with a photo beside it, and neighbours that are photos are learned."""
     pixels = np.concatenate([screen(150, 504), photo(150, 100)], axis=1)
-    data = picocodec.encode(pixels, 30)
+    data = picocodec.encode(pixels, 40)
     assert kinds(data) == ["AV1", "learned"]
     info = picocodec.read_info(data)
     assert (info.tiles, info.learned_tiles) == (2, 1)
     decoded = picocodec.decode(data)
-    assert psnr(decoded[:, 200:504], pixels[:, 200:504]) > 28
+    assert psnr(decoded[:, 200:504], pixels[:, 200:504]) > 32
     part = picocodec.decode(data, region=(450, 5, 90, 60))
     assert np.array_equal(part, decoded[5:65, 450:540])
 

@@ -11,7 +11,6 @@ from picocodec.encoding.features import (
     has_letters,
     is_flat,
     look_at,
-    plainness_of,
     two_toned_share,
 )
 
@@ -48,19 +47,6 @@ def test_weak_contrast_and_few_squares_mean_nothing() -> None:
 def test_letters_are_told_from_photos() -> None:
     assert has_letters(sign(150, 300)[:, :, 1])
     assert not has_letters(photo(150, 300)[:, :, 1])
-
-
-def test_plainness_is_what_has_no_noise() -> None:
-    y, x = np.mgrid[0:64, 0:64]
-    ramp = (2 * x + y).astype(np.uint8)
-    assert plainness_of(ramp) == 0
-    assert plainness_of(((x + y) % 2).astype(np.uint8)) == -10  # 1 + 1 - 0 - 0
-    noise = np.random.default_rng(0).integers(0, 20, (64, 64), np.uint8)
-    assert plainness_of(ramp // 2 + noise) < -2
-    half = np.where(x < 32, ramp, noise).astype(np.uint8)
-    assert -1.1 < plainness_of(half) < -0.7
-    for shape in ((1, 1), (1, 9), (9, 1)):
-        assert plainness_of(np.zeros(shape, np.uint8)) == 0
 
 
 def test_hard_steps_tell_screens_from_photos_with_flat_parts() -> None:
