@@ -20,6 +20,7 @@ from torch import Tensor
 from picocodec.model.model import Model
 from picolab.cli import main
 from picolab.data.crops import TileFile, principal_components
+from picolab.losses.objective import LossWeights
 from picolab.networks.model import FIRST_LAMBDAS, Codec
 from picolab.release.release import read_trained, release
 from picolab.training.checkpoint import load_checkpoint, without_prefix
@@ -27,7 +28,7 @@ from picolab.training.control import BitTargets, LambdaController
 from picolab.training.lineage import Batch, Lineage, Stage, read_lineage
 from picolab.training.muon import Muon, orthogonal
 from picolab.training.run import Options, Run, learning_parameters
-from picolab.training.step import Sample, entropy_alone
+from picolab.training.step import Kernels, Sample, entropy_alone, rate_and_distortion
 from picolab.training.validate import FIXED_BITS, Point, at_fixed_bits, score
 
 BATCHES = (Batch(2, 64), Batch(4, 64, after=20 * 64**2))
@@ -266,6 +267,46 @@ def test_muon_makes_updates_orthogonal() -> None:
         weight.grad = weight.detach() - target
         muon.step()
     assert (weight - target).abs().mean() < 0.1
+
+
+def test_realism_is_not_for_what_is_no_photo() -> None:
+    """Letters and drawings learn the closest pixels, whatever realism their decoder is told."""
+    torch.manual_seed(0)
+    codec = Codec(TINY)
+    codec.start_from_components(torch.eye(TINY.y_channels, 768), torch.full((32,), 0.02))
+    losses = LossWeights(lpips_alex=1.0, mse_at_realism=0.2, xyb_share=0.5)
+    stage = Stage("looks", BATCHES, 1e-3, losses=losses, hard=True)
+    controller = LambdaController(BitTargets(), codec, CPU)
+    told: list[tuple[Tensor, Tensor]] = []
+
+    def objective(x: Tensor, y: Tensor, text: Tensor, share: Tensor, place: Tensor):
+        told.append((text, share))
+        return torch.zeros(len(x)), {}
+
+    def loss(realism: float, natural: bool) -> float:
+        generator = torch.Generator().manual_seed(1)
+        sample = Sample(
+            torch.rand(1, 192, 8, 8, generator=generator) - 0.5,
+            torch.tensor([natural]),
+            torch.tensor([0.5]),
+            torch.tensor([realism]),
+            torch.zeros(3),
+            torch.zeros(1, TINY.noise_channels, 8, 8),
+        )
+        return rate_and_distortion(
+            codec,
+            stage,
+            controller,
+            objective,
+            sample,
+            Kernels(),  # type: ignore[arg-type]
+        ).loss.item()
+
+    assert loss(1.0, natural=True) < loss(0.0, natural=True)  # less of the squared error
+    assert loss(1.0, natural=False) == loss(0.0, natural=False) == loss(0.0, natural=True)
+    shares = [share.item() for _, share in told]
+    assert shares == [1, 0, 0, 0, 0]
+    assert [text.min().item() for text, _ in told] == [0, 0, 1, 1, 0]
 
 
 def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:

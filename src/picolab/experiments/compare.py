@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from picolab.data.crops import Crops, TileFile
 from picolab.evaluation.metrics import METRICS
 from picolab.evaluation.metrics.distribution import kernel_distance
-from picolab.losses.fidelity import lattice_loss
+from picolab.losses.fidelity import repeats_loss
 from picolab.networks.blocks import from_patches
 from picolab.networks.model import Codec
 
@@ -134,7 +134,7 @@ def low_frequencies(photo: Picture, decoded: Picture) -> dict[str, float]:
     """The figures `repeats` and `colour` of a decoded picture."""
     x, y = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (photo, decoded))
     colour = F.avg_pool2d(x - y, COARSE).abs().mean()
-    return {"repeats": 255 * lattice_loss(x, y).item(), "colour": 255 * colour.item()}
+    return {"repeats": 255 * repeats_loss(x, y).item(), "colour": 255 * colour.item()}
 
 
 def at_bits(points: Sequence[Point], wanted: float) -> dict[str, float]:

@@ -1,7 +1,6 @@
-"""What a reconstruction costs beyond its squared error: the sum that stage 2 minimises.
+"""What a reconstruction costs beyond its squared error: the sum that the stage `looks` minimises.
 
-Weights are in units of the *balanced* loss `slope**-0.4 * (bpp + slope * MSE)`, in which every
-level counts alike; a constant weight there is one that grows with the level as `slope**0.4`.
+Weights are in units of the *balanced* loss (`training/step.py`), in which every level counts alike.
 """
 
 from __future__ import annotations
@@ -14,14 +13,10 @@ from torch.nn import functional as F
 
 from picolab.losses import wasserstein
 from picolab.losses.dists import DISTS
+from picolab.losses.features import VGG16
 from picolab.losses.fidelity import (
     BLOCK,
-    chroma_loss,
-    halo_loss,
-    lattice_loss,
-    ms_ssim_loss,
     repeats_loss,
-    smooth_loss,
     text_fidelity_loss,
     tiling_artifact_loss,
 )
@@ -32,24 +27,14 @@ from picolab.losses.lpips import LPIPS
 class LossWeights:
     """Weight of each loss; 0 leaves it out. Realism multiplies those of perceptual networks."""
 
-    lpips: float = 0.0  # LPIPS on VGG16
-    lpips_alex: float = 0.0  # LPIPS on AlexNet, a twentieth of the cost
+    lpips_alex: float = 0.0  # LPIPS on AlexNet, a twentieth of the cost of VGG16
     dists: float = 0.0
-    wasserstein: float = 0.0  # Wasserstein distortion, on the same features
+    wasserstein: float = 0.0  # Wasserstein distortion on VGG16
     alex_zoom: float = 1.0  # AlexNet sees pictures reduced by a random factor down to this
     xyb_share: float = 0.0  # the part of the squared error that is measured in XYB instead
-    ms_ssim: float = 0.0
     tiling: float = 0.0
-    smooth: float = 0.0
-    lattice: float = 0.0
     repeats: float = 0.0
-    chroma: float = 0.0
-    halo: float = 0.0
     text: float = 0.0
-    gan: float = 0.0
-    # The perceptual weights are those of the middle level, and at others multiplied by the ratio of
-    # the slopes to this power: more of them at low levels costs rate there that few bits have.
-    growth: float = 0.0
     mse_at_realism: float = 0.5  # the part of the MSE's weight that is left at realism 1
     # Shares of samples that are decoded for the closest pixels, and for the most texture; the
     # rest is spread evenly between.
@@ -57,10 +42,6 @@ class LossWeights:
     fullest: float = 0.5
     perceptual_crop: int = 128  # side of the part of each crop that VGG16 sees
     perceptual_batch: int = 0  # how many samples of a batch it sees; 0: all
-    gan_features: bool = False  # whether the discriminator judges features of VGG16, or pixels
-    gan_crop: int = 0  # side of the part of each crop that it sees, in multiples of 16; 0: all
-    gan_start: int = 0  # step at which the discriminator begins to learn ...
-    gan_ramp: int = 500  # ... and the steps over which its weight grows from nothing
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -68,8 +49,6 @@ class LossWeights:
                 raise ValueError(f"losses: {f.name} = {getattr(self, f.name)} must not be negative")
         if self.closest + self.fullest > 1 or self.mse_at_realism > 1:
             raise ValueError("losses: closest + fullest, and mse_at_realism, must be at most 1")
-        if self.gan_crop % BLOCK:
-            raise ValueError(f"losses: gan_crop = {self.gan_crop} must be a multiple of {BLOCK}")
         if not 0 < self.alex_zoom <= 1 or self.xyb_share > 1:
             raise ValueError("losses: alex_zoom must be in (0, 1], and xyb_share at most 1")
         if self.perceptual_crop < 32:
@@ -77,20 +56,8 @@ class LossWeights:
 
     @property
     def perceptual(self) -> bool:
-        return max(self.lpips, self.lpips_alex, self.dists, self.wasserstein) > 0
-
-    @property
-    def dial(self) -> bool:
-        """Whether realism means anything to this training."""
-        return self.perceptual or self.gan > 0
-
-    def gan_at(self, step: int) -> float:
-        """The weight of the adversary at a step."""
-        return self.gan * min(max((step - self.gan_start) / max(self.gan_ramp, 1), 0.0), 1.0)
-
-    def at_slope(self, slope: Tensor, middle: Tensor) -> Tensor:
-        """What multiplies the perceptual weights at each sample's slope; 1 at the `middle` one."""
-        return (slope / middle) ** self.growth
+        """Whether a perceptual network judges, and so realism means anything to this training."""
+        return max(self.lpips_alex, self.dists, self.wasserstein) > 0
 
     def mse_share(self, realism: Tensor) -> Tensor:
         """The part of the MSE's weight that is left at each sample's realism."""
@@ -98,15 +65,15 @@ class LossWeights:
 
 
 class Objective(nn.Module):
-    """The weighted losses but MSE and GAN, for pictures `[B, 3, H, W]` in [0, 1]."""
+    """The weighted losses but the squared error, for pictures `[B, 3, H, W]` in [0, 1]."""
 
     def __init__(self, weights: LossWeights, bf16: bool = False) -> None:
         super().__init__()
         self.weights = weights
-        self.vgg = LPIPS("vgg") if weights.lpips or weights.wasserstein else None
+        self.vgg = VGG16(bf16=bf16) if weights.wasserstein else None
         self.alex = LPIPS("alex") if weights.lpips_alex else None
         self.dists = DISTS() if weights.dists else None
-        for network in (self.vgg, self.alex, self.dists):
+        for network in (self.alex, self.dists):
             if network is not None:
                 network.trunk.bf16 = bf16
 
@@ -123,12 +90,7 @@ class Objective(nn.Module):
         parts: dict[str, Tensor] = {}
         for name, weight, loss in (
             ("tiling", w.tiling, tiling_artifact_loss),
-            ("smooth", w.smooth, smooth_loss),
-            ("lattice", w.lattice, lattice_loss),
             ("repeats", w.repeats, repeats_loss),
-            ("chroma", w.chroma, chroma_loss),
-            ("halo", w.halo, halo_loss),
-            ("ms_ssim", w.ms_ssim, ms_ssim_loss),
         ):
             if weight:
                 value = loss(x, picture)
@@ -182,18 +144,12 @@ class Objective(nn.Module):
         total = torch.zeros(len(x), device=x.device)
         if self.vgg is not None:
             with torch.no_grad():
-                reference = self.vgg.trunk(x)
-            maps = self.vgg.trunk(picture)
-            if self.weights.lpips:
-                ends = self.vgg.normalised(reference), self.vgg.normalised(maps)
-                lpips = self.vgg.distance(*ends)
-                parts["lpips"] = lpips.detach().mean()
-                total = total + self.weights.lpips * lpips
-            if self.weights.wasserstein:
-                each = [wasserstein.distance(reference, maps, w) for w in wasserstein.WINDOWS]
-                distortion = torch.stack(each).mean(0)
-                parts["wasserstein"] = distortion.detach().mean()
-                total = total + self.weights.wasserstein * distortion
+                reference = self.vgg(x)
+            maps = self.vgg(picture)
+            each = [wasserstein.distance(reference, maps, w) for w in wasserstein.WINDOWS]
+            distortion = torch.stack(each).mean(0)
+            parts["wasserstein"] = distortion.detach().mean()
+            total = total + self.weights.wasserstein * distortion
         if self.dists is not None:
             dists = self.dists(x, picture)
             parts["dists"] = dists.detach().mean()
@@ -218,7 +174,7 @@ def reduced(x: Tensor, factor: float) -> Tensor:
 def draw_realism(batch: int, weights: LossWeights, generator: torch.Generator) -> Tensor:
     """Realism of each sample `[B]`: 0 and 1 for the shares that `weights` names, others between,
     in random order; all 0 where realism means nothing."""
-    if not weights.dial:
+    if not weights.perceptual:
         return torch.zeros(batch)
     realism = torch.rand(batch, generator=generator)
     at = torch.rand(batch, generator=generator).argsort() / batch

@@ -69,7 +69,7 @@ def draw_sample(
     device, batch = patches.device, len(patches)
     level = draw_levels(batch, generator).to(device)
     realism = noise = None
-    if losses.dial:
+    if losses.perceptual:
         realism = draw_realism(batch, losses, generator).to(device)
         shape = (batch, noise_channels, *patches.shape[2:])
         noise = torch.randn(shape, generator=generator).to(device, dtype)
