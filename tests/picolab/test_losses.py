@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from picolab.losses.fidelity import (
     OPPONENT,
@@ -13,6 +14,7 @@ from picolab.losses.fidelity import (
     text_fidelity_loss,
     tiling_artifact_loss,
 )
+from picolab.losses.moments import Moments, moments
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.wasserstein import distance
 from picolab.losses.xyb import xyb_error
@@ -126,11 +128,47 @@ class Squares(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - y).square().mean((1, 2, 3))
 
+    def of_moments(self, stages: list[Moments]) -> Tensor:
+        """Of the pictures, the first of `stages`."""
+        m = stages[0]
+        return (m.aa + m.bb - 2 * m.ab).mean((1, 2, 3))
+
+
+class Maps(nn.Module):
+    """In place of VGG16."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+
+def test_moments_and_their_gradient_are_those_of_windows() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b, weights = (torch.rand(2, 3, 18, 16, generator=generator) for _ in range(3))
+    b.requires_grad_()
+    ours = moments(a, b, 8)
+    inside = [x[:, :, :16] for x in (a, b)]
+    plain = Moments(
+        *(
+            F.avg_pool2d(x, 8)
+            for x in (*inside, inside[0] ** 2, inside[1] ** 2, inside[0] * inside[1])
+        )
+    )
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other)
+    gradients = [
+        torch.autograd.grad((weights[:, :, :2, :2] * (m.b + 2 * m.bb * m.ab)).sum(), b)[0]
+        for m in (ours, plain)
+    ]
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].any()
+    larger = ours.over(2)
+    torch.testing.assert_close(larger.ab[:, :, 0, 0], ours.overall().ab)
+
 
 def test_objective_weighs_the_perceptual_part_by_realism() -> None:
     objective = Objective(LossWeights(tiling=3.0))
     objective.weights = LossWeights(tiling=3.0, dists=2.0, perceptual_crop=32)
-    objective.dists = Squares()  # type: ignore[assignment]
+    objective.vgg, objective.dists = Maps(), Squares()  # type: ignore[assignment]
     x, mask = pictures(3, 64), torch.zeros(3, 1, 64, 64)
     y = x.clone()
     y[:, :, :32, :32] += 0.5
@@ -149,6 +187,7 @@ def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() 
         lpips_alex=1.0, dists=2.0, perceptual_crop=32, perceptual_batch=1
     )
     objective.alex = objective.dists = Squares()  # type: ignore[assignment]
+    objective.vgg = Maps()  # type: ignore[assignment]
     x, mask = torch.zeros(3, 3, 64, 64), torch.zeros(3, 1, 64, 64)
     y = x.clone()
     y[:, :, 48:] = 1.0  # AlexNet sees 48 of the 64 rows

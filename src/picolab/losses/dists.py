@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -11,8 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picolab.losses.features import VGG16, weights_file
+from picolab.losses.moments import Moments
 
 CHANNELS = (3, 64, 128, 256, 512, 512)
+
+
+class Statistics(NamedTuple):
+    """Of two maps, `[B, C]`: their means, the sum of their variances, and their covariance."""
+
+    mean_a: Tensor
+    mean_b: Tensor
+    variances: Tensor
+    covariance: Tensor
 
 
 class DISTS(nn.Module):
@@ -42,15 +53,31 @@ class DISTS(nn.Module):
 
     def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
         """`[B]` from what `features` gave for two batches."""
-        similarity = torch.zeros(len(x[0]), device=x[0].device)
-        alphas, betas = self.alpha.split(CHANNELS), self.beta.split(CHANNELS)
-        for a, b, alpha, beta in zip(x, y, alphas, betas, strict=True):
+        parts = []
+        for a, b in zip(x, y, strict=True):
             mean_a, mean_b = a.mean((2, 3)), b.mean((2, 3))
             var_a = (a - mean_a[:, :, None, None]).square().mean((2, 3))
             var_b = (b - mean_b[:, :, None, None]).square().mean((2, 3))
             covariance = (a * b).mean((2, 3)) - mean_a * mean_b
-            texture = (2 * mean_a * mean_b + 1e-6) / (mean_a**2 + mean_b**2 + 1e-6)
-            structure = (2 * covariance + 1e-6) / (var_a + var_b + 1e-6)
+            parts.append(Statistics(mean_a, mean_b, var_a + var_b, covariance))
+        return self._distance(parts)
+
+    def of_moments(self, stages: list[Moments]) -> Tensor:
+        """`[B]` from the moments of the pictures themselves and of the maps of the 5 stages, over
+        all of them: for training, where small variances may be wrong in the last digits."""
+        return self._distance(
+            [
+                Statistics(m.a, m.b, m.aa + m.bb - m.a**2 - m.b**2, m.ab - m.a * m.b)
+                for m in (stage.overall() for stage in stages)
+            ]
+        )
+
+    def _distance(self, stages: list[Statistics]) -> Tensor:
+        similarity = torch.zeros(len(stages[0].mean_a), device=stages[0].mean_a.device)
+        alphas, betas = self.alpha.split(CHANNELS), self.beta.split(CHANNELS)
+        for s, alpha, beta in zip(stages, alphas, betas, strict=True):
+            texture = (2 * s.mean_a * s.mean_b + 1e-6) / (s.mean_a**2 + s.mean_b**2 + 1e-6)
+            structure = (2 * s.covariance + 1e-6) / (s.variances + 1e-6)
             similarity = similarity + (alpha * texture + beta * structure).sum(1)
         return 1 - similarity
 

@@ -48,7 +48,7 @@ class Trunk(nn.Module):
     """Convolutions of a classifier: pictures `[B, 3, H, W]` in [0, 1] to one map a stage.
 
     float32, also under autocast, because distances between features are small differences;
-    `bf16` is for training, where the noise of a step is larger than that of the format.
+    bfloat16 with `bf16`, for training, where the noise of a step is larger than that of the format.
     """
 
     mean: Tensor
@@ -60,7 +60,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.bf16 = bf16
         self.stages = nn.ModuleList(
-            nn.Sequential(*(part for conv in stage for part in (conv, nn.ReLU())))
+            nn.Sequential(*(part for conv in stage for part in (conv, nn.ReLU(inplace=True))))
             for stage in stages
         )
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
@@ -85,7 +85,7 @@ class Trunk(nn.Module):
                 if number in self.pooled_before:
                     x = self.pool(x)
                 x = stage(x)
-                maps.append(x.float())
+                maps.append(x)
         return maps
 
     pooled_before: frozenset[int] = frozenset()

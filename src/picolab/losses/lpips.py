@@ -38,6 +38,7 @@ class LPIPS(nn.Module):
 
     def normalised(self, maps: list[Tensor]) -> list[Tensor]:
         # The small number is inside the root, where it keeps the gradient of a zero vector finite.
+        maps = [m.float() for m in maps]
         return [m * torch.rsqrt(m.square().sum(1, keepdim=True) + 1e-20) for m in maps]
 
     def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:

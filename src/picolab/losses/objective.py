@@ -21,6 +21,10 @@ from picolab.losses.fidelity import (
     tiling_artifact_loss,
 )
 from picolab.losses.lpips import LPIPS
+from picolab.losses.moments import moments
+from picolab.losses.wasserstein import WINDOW
+
+WIDER = 4  # textures are compared in windows of 16 pixels, and in ones so many times as wide
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,12 @@ class Objective(nn.Module):
     def __init__(self, weights: LossWeights, bf16: bool = False) -> None:
         super().__init__()
         self.weights = weights
-        self.vgg = VGG16(bf16=bf16) if weights.wasserstein else None
+        self.vgg = VGG16(bf16=bf16) if weights.wasserstein or weights.dists else None
         self.alex = LPIPS("alex") if weights.lpips_alex else None
+        # Its own VGG16 pools in another way, at twice the cost; here both losses see one.
         self.dists = DISTS() if weights.dists else None
-        for network in (self.alex, self.dists):
-            if network is not None:
-                network.trunk.bf16 = bf16
+        if self.alex is not None:
+            self.alex.trunk.bf16 = bf16
 
     def forward(
         self, x: Tensor, picture: Tensor, mask: Tensor, share: Tensor, place: Tensor
@@ -142,16 +146,19 @@ class Objective(nn.Module):
         self, x: Tensor, picture: Tensor, _place: Tensor, parts: dict[str, Tensor]
     ) -> Tensor:
         total = torch.zeros(len(x), device=x.device)
-        if self.vgg is not None:
-            with torch.no_grad():
-                reference = self.vgg(x)
-            maps = self.vgg(picture)
-            each = [wasserstein.distance(reference, maps, w) for w in wasserstein.WINDOWS]
+        if self.vgg is None:
+            return total
+        with torch.no_grad():
+            reference = self.vgg(x)
+        stages = wasserstein.moments_of_stages(reference, self.vgg(picture), WINDOW)
+        if weight := self.weights.wasserstein:
+            larger = [stage.over(WIDER) for stage in stages]
+            each = [wasserstein.of_moments(windows) for windows in (stages, larger)]
             distortion = torch.stack(each).mean(0)
             parts["wasserstein"] = distortion.detach().mean()
-            total = total + self.weights.wasserstein * distortion
+            total = total + weight * distortion
         if self.dists is not None:
-            dists = self.dists(x, picture)
+            dists = self.dists.of_moments([moments(x, picture, WINDOW), *stages])
             parts["dists"] = dists.detach().mean()
             total = total + self.weights.dists * dists
         return total

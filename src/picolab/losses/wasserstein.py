@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from picolab.losses.features import VGG16
+from picolab.losses.moments import Moments, moments
 
 WINDOW = 16  # pixels
-WINDOWS = (16, 64)  # of the training loss
 
 
 class WassersteinDistortion(nn.Module):
@@ -38,26 +37,24 @@ class WassersteinDistortion(nn.Module):
 
 
 def distance(reference: list[Tensor], maps: list[Tensor], window: int = WINDOW) -> Tensor:
-    """`[B]` from the maps of the reference and of the other picture.
-
-    Stage `n` is reduced by `2**n`, so its window is as many times smaller.
-    """
-    total = torch.zeros(len(maps[0]), device=maps[0].device)
-    for stage, (a, b) in enumerate(zip(reference, maps, strict=True)):
-        side = min(max(window >> stage, 1), *a.shape[2:])
-        if side == 1:
-            apart, energy = (a - b).square(), a.square()
-        else:
-            (mean_a, square_a), (mean_b, square_b) = moments(a, side), moments(b, side)
-            deviations = deviation(mean_a, square_a) - deviation(mean_b, square_b)
-            apart, energy = (mean_a - mean_b).square() + deviations.square(), square_a
-        total = total + apart.mean((1, 2, 3)) / (energy.mean((1, 2, 3)) + 1e-6)
-    return total / len(maps)
+    """`[B]` from the maps of the reference and of the other picture."""
+    return of_moments(moments_of_stages(reference, maps, window))
 
 
-def moments(maps: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Mean and mean square of each channel in windows side by side."""
-    return F.avg_pool2d(maps, side), F.avg_pool2d(maps.square(), side)
+def moments_of_stages(reference: list[Tensor], maps: list[Tensor], window: int) -> list[Moments]:
+    """Of each stage. Stage `n` is reduced by `2**n`, so its window is as many times smaller."""
+    sides = [min(max(window >> n, 1), *a.shape[2:]) for n, a in enumerate(reference)]
+    return [moments(a, b, n) for a, b, n in zip(reference, maps, sides, strict=True)]
+
+
+def of_moments(stages: list[Moments]) -> Tensor:
+    """`[B]` from what `moments_of_stages` gave."""
+    total = torch.zeros(len(stages[0].a), device=stages[0].a.device)
+    for m in stages:
+        deviations = deviation(m.a, m.aa) - deviation(m.b, m.bb)
+        apart = (m.a - m.b).square() + deviations.square()
+        total = total + apart.mean((1, 2, 3)) / (m.aa.mean((1, 2, 3)) + 1e-6)
+    return total / len(stages)
 
 
 def deviation(mean: Tensor, square: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from picolab.data.crops import TileFile, principal_components
 from picolab.losses.lpips import LPIPS
 from picolab.losses.objective import Objective
+from picolab.losses.xyb import xyb_error
 from picolab.networks.model import Codec, quantise, squared_error
 from picolab.networks.shape import Shape
 from picolab.training.checkpoint import (
@@ -260,6 +261,7 @@ class Run:
             # Convolutions are as fast without; what touches each number many times is not.
             self.codec.context_model.quantise = torch.compile(quantise, dynamic=False)
         self.kernels.squared_error = torch.compile(squared_error, dynamic=False)
+        self.kernels.xyb_error = torch.compile(xyb_error, dynamic=False)
 
     # -- work -------------------------------------------------------------------------------
 

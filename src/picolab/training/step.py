@@ -55,6 +55,7 @@ class Kernels:
     """Functions that are compiled where that pays."""
 
     squared_error: Callable[[Tensor, Tensor], Tensor] = squared_error
+    xyb_error: Callable[[Tensor, Tensor], Tensor] = xyb_error
 
 
 def draw_sample(
@@ -94,12 +95,14 @@ def rate_and_distortion(
     more, parts = torch.zeros_like(bpp), dict[str, Tensor]()
     # What is no photo, text and drawings above all, is to stay as it is at any realism.
     felt = None if sample.realism is None else sample.realism * sample.natural
-    if objective is not None and felt is not None:
+    share = stage.losses.xyb_share
+    if share or objective is not None:
         picture, decoded = (from_patches(p.float() + 0.5) for p in (x, coded.centred))
-        text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
-        more, parts = objective(picture, decoded, text, felt, sample.place)
-        if share := stage.losses.xyb_share:
-            distortion = (1 - share) * mse + share * XYB_SCALE * xyb_error(picture, decoded)
+        if share:
+            distortion = (1 - share) * mse + share * XYB_SCALE * kernels.xyb_error(picture, decoded)
+        if objective is not None and felt is not None:
+            text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
+            more, parts = objective(picture, decoded, text, felt, sample.place)
     loss = bpp + _share(stage, felt) * controller.lambdas(level) * distortion
     loss = _balance(controller, level) * loss + more
     return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
