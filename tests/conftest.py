@@ -9,6 +9,33 @@ from tiny import release_tiny
 
 from picocodec.model.model import Model
 
+# Tests that would meet if two workers ran them at once, as beginnings of their names: those that
+# build or copy the page for browsers, and those that start clusters. Other groups are modules.
+MEETING = {
+    "tests/web/": "page",
+    "tests/project/test_newcomers.py": "page",
+    "tests/evaluation/test_gallery.py": "page",
+    "tests/picocodec/test_corpus": "clusters",
+}
+LONGEST = ("page", "tests/project/", "tests/picolab/", "clusters")  # the first to begin
+
+
+def group(name: str) -> str:
+    """The tests that one worker runs in their order, and makes the fixtures of a module for."""
+    found = (group for start, group in MEETING.items() if name.startswith(start))
+    return next(found, name.split("::")[0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item.nodeid)))
+
+    def place(item: pytest.Item) -> int:
+        beginnings = map(group(item.nodeid).startswith, LONGEST)
+        return next((at for at, found in enumerate(beginnings) if found), len(LONGEST))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
