@@ -40,7 +40,7 @@ test: .venv-test/ready
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy >.venv-test/types 2>&1 & types=$$!; \
 	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n logical --maxprocesses 8 \
-	  --dist loadgroup --no-loadscope-reorder; tests=$$?; \
+	  --dist loadscope --no-loadscope-reorder; tests=$$?; \
 	wait $$types; types=$$?; cat .venv-test/types; exit $$((tests + types))
 
 .venv-docs/ready: docs/requirements.txt
