@@ -1,5 +1,5 @@
 # make demo   encode and decode the photos in examples/, beside JPEG, WebP and AVIF
-# make test   everything that must hold, with lint and types
+# make test   everything that must hold, with lint and types, on all cores
 # make docs   the site of docs/ with its gallery, links checked, into build/docs
 # make web    the npm package and the page, in build/web/site (needs Node); prints what they weigh
 PYTHON ?= python3
@@ -13,6 +13,9 @@ ifneq ($(wildcard $(SHARED)/data/eval),)
 export PICOLAB_EVAL ?= $(abspath $(SHARED)/data/eval)
 endif
 
+# Most of what the tests' environment has is never imported. What is, is compiled then, and kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test web docs clean
 
 .venv-demo/ready: pyproject.toml
@@ -25,16 +28,20 @@ demo: .venv-demo/ready
 
 .venv-test/ready: pyproject.toml lab/pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install --quiet --disable-pip-version-check -e '.[cluster]' -e './lab[eval,study,dev]'
+	.venv-test/bin/pip install --quiet --disable-pip-version-check --no-compile \
+	  -e '.[cluster]' -e './lab[eval,study,dev]'
 	touch $@
 
+# A worker a core, each with one thread; types are checked beside them and told last.
 test: .venv-test/ready
 	@echo "weights of metrics: $${PICOLAB_WEIGHTS:-none, their tests are skipped}"
 	@echo "evaluation photos: $${PICOLAB_EVAL:-none, their tests are skipped}"
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
-	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/mypy >.venv-test/types 2>&1 & types=$$!; \
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n logical --maxprocesses 8 \
+	  --dist loadscope --no-loadscope-reorder; tests=$$?; \
+	wait $$types; types=$$?; cat .venv-test/types; exit $$((tests + types))
 
 .venv-docs/ready: docs/requirements.txt
 	$(PYTHON) -m venv .venv-docs

@@ -17,7 +17,7 @@ import websocket
 from PIL import Image
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 60  # seconds; a busy machine starts a browser slowly
+PATIENCE = 300  # seconds; on a busy machine a browser is slow
 
 
 def executable() -> str | None:

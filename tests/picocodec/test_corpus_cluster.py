@@ -56,7 +56,7 @@ def nodes(store: None) -> Iterator[str]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(timeout=300)
     yield cluster.address
     cluster.shutdown()
 

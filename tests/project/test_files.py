@@ -77,8 +77,11 @@ def _without_docker(folder: Path) -> list[str]:
     for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
         if line.startswith("!"):
             path = ROOT / line[1:]
-            copy = shutil.copytree if path.is_dir() else shutil.copy
-            copy(path, source / line[1:])
+            if path.is_dir():
+                compiled = shutil.ignore_patterns("__pycache__")  # others may be writing there
+                shutil.copytree(path, source / line[1:], ignore=compiled)
+            else:
+                shutil.copy(path, source / line[1:])
     pip = (sys.executable, "-m", "pip")
     done = run(*pip, "wheel", "--no-deps", "--wheel-dir", str(folder / "wheels"), str(source))
     if done.returncode and "hatchling" in done.stderr:

@@ -33,8 +33,12 @@ def run(script: str, *arguments: str | Path, **environment: str) -> str:
 
 
 def test_a_comparison_to_look_at(tmp_path: Path) -> None:
-    assert f"open {tmp_path}/index.html" in run("first_look.sh", tmp_path, PHOTOS / "chelsea.png")
-    page = (tmp_path / "index.html").read_text("utf-8")
+    photo = tmp_path / "chelsea.png"
+    with Image.open(PHOTOS / photo.name) as image:
+        image.crop((100, 50, 300, 200)).save(photo)
+    out = tmp_path / "out"
+    assert f"open {out}/index.html" in run("first_look.sh", out, photo)
+    page = (out / "index.html").read_text("utf-8")
     assert all(name in page for name in ("picocodec", "JPEG", "WEBP", "chelsea"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def model_is_installed(folder: Path):
         yield
 
 
+@functools.cache
 def coded(alpha: bool = False, gray: bool = False) -> bytes:
     """A photo whose right part is a drawing, which is coded without loss."""
     pixels = photo(HEIGHT, WIDTH)

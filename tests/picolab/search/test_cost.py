@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch._subclasses.fake_tensor import FakeTensorMode
+import torch
+from numpy.typing import NDArray
 
 from picolab.networks.cost import multiply_accumulates
 from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
 from picolab.search.cost import cost_of, cost_of_all, macs_by_part, parameters_by_part
 from picolab.search.layers import CODING, layers_of
-from picolab.search.space import Space, Window, read_space
+from picolab.search.space import Side, Space, Window, read_space
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,9 +27,15 @@ def space() -> Space:
     return read_space(ROOT / "configs/spaces/photo.toml")
 
 
+@pytest.fixture(autouse=True)
+def no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without contents, of which autocast knows nothing, have one precision anyway."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+
+
 def counted(shape: Shape) -> tuple[dict[str, float], dict[str, int]]:
     """Multiply-accumulates per pixel and parameters of the parts of the networks themselves."""
-    with FakeTensorMode():
+    with torch.device("meta"):
         codec = Codec(shape).eval()
         macs = multiply_accumulates(codec)
     sizes: dict[str, int] = {}
@@ -37,10 +45,19 @@ def counted(shape: Shape) -> tuple[dict[str, float], dict[str, int]]:
     return macs, sizes
 
 
+def every_choice_twice(side: Side) -> NDArray[np.int64]:
+    """Numbers of configurations among which each choice of each field is at least twice, beside
+    choices of the others that chance takes."""
+    rng = np.random.default_rng(0)
+    most = max(side.sizes)
+    rounds = [[rng.permutation(np.arange(most) % size) for size in side.sizes] for _ in range(2)]
+    return np.concatenate([np.ravel_multi_index(places, side.sizes) for places in rounds])
+
+
 @pytest.mark.parametrize("name", ["decoder", "encoder"])
 def test_formulas_are_what_networks_count(space: Space, name: str) -> None:
     side = space.side(name)
-    numbers = np.random.default_rng(0).choice(side.count, 50, replace=False)
+    numbers = every_choice_twice(side)
     costs = cost_of(side.columns(numbers), len(numbers))
     for at, number in enumerate(numbers):
         shape = side.shape(int(number))
@@ -52,6 +69,18 @@ def test_formulas_are_what_networks_count(space: Space, name: str) -> None:
         assert costs.decoding[at] == pytest.approx(coded["decoder"])
         assert costs.encoding[at] == pytest.approx(coded["encoder"])
         assert costs.parameters[at] == sum(sizes.values())
+
+
+@pytest.mark.parametrize("name", ["decoder", "encoder"])
+def test_costs_of_many_are_those_of_each(space: Space, name: str) -> None:
+    side = space.side(name)
+    numbers = np.random.default_rng(0).choice(side.count, 200, replace=False)
+    costs = cost_of(side.columns(numbers), len(numbers))
+    for at, number in enumerate(numbers):
+        alone = cost_of(side.shape(int(number)).to_dict(), 1)
+        assert costs.decoding[at] == pytest.approx(alone.decoding[0])
+        assert costs.encoding[at] == pytest.approx(alone.encoding[0])
+        assert costs.parameters[at] == alone.parameters[0]
 
 
 def test_what_no_choice_names_counts_too(space: Space) -> None:

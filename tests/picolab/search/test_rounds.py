@@ -194,21 +194,18 @@ def test_the_speed_is_measured_once_on_the_reference(
 
 
 def test_workers_train_stop_at_checkpoints_and_tell_errors(job: Job) -> None:
-    endless = replace(job, pixels=1e12)
-    worker = Worker(endless)
-    checkpoint = Path(job.folder) / "trunk/checkpoint/values.json"
+    recipe, checkpoint = Path(job.recipe), Path(job.folder) / "trunk/checkpoint"
+    recipe.write_text("save_minutes = 1e-9\n" + recipe.read_text())  # one is soon there
+    worker = Worker(replace(job, pixels=1e12))
     deadline = time.monotonic() + 300
-    while "trunk" not in {p.name for p in Path(job.folder).iterdir()}:
+    while not checkpoint.is_dir():
         assert time.monotonic() < deadline and worker.trained() is None
-        time.sleep(0.2)
-        if (Path(job.folder) / "entropy/checkpoint").is_dir():
-            break
-    time.sleep(3)
+        time.sleep(0.1)
     worker.process.send_signal(signal.SIGTERM)
     worker.process.wait()
     with pytest.raises(Stopped):
         worker.trained()
-    step = load_checkpoint(checkpoint.parent)[1]["progress"]["step"]
+    step = load_checkpoint(checkpoint)[1]["progress"]["step"]
     ((name, done),) = run_here({"a": replace(job, pixels=(step + 2) * 64**2)}, 1)
     assert name == "a" and done.pixels == 64**2  # without the first step
     with pytest.raises(WorkerFailed, match="training ended with 1: (.|\n)*No such file"):

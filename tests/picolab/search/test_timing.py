@@ -209,11 +209,15 @@ def other() -> Iterator[subprocess.Popen]:
     process.wait()
 
 
-def state(process: subprocess.Popen) -> str:
-    """`T` for a process that is held still, as Linux names it."""
-    time.sleep(0.3)
-    text = Path(f"/proc/{process.pid}/stat").read_text()
-    return text.rsplit(")", 1)[1].split()[0]
+def comes_to(process: subprocess.Popen, state: str) -> bool:
+    """Whether it gets into a state, as Linux names them: `T` held still, `S` asleep."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        text = Path(f"/proc/{process.pid}/stat").read_text()
+        if text.rsplit(")", 1)[1].split()[0] == state:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
@@ -223,11 +227,11 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /
 def test_processes_pause_and_go_on_also_after_errors(other: subprocess.Popen) -> None:
     with pytest.raises(RuntimeError), Pause([other.pid]) as pause:
         with pause.paused():
-            assert state(other) == "T"
-        assert state(other) == "S"
+            assert comes_to(other, "T")
+        assert comes_to(other, "S")
         with pause.paused():
             raise RuntimeError
-    assert state(other) == "S"
+    assert comes_to(other, "S")
 
 
 @linux
@@ -242,10 +246,10 @@ def test_processes_go_on_when_the_search_is_killed(other: subprocess.Popen) -> N
     command = [sys.executable, "-c", textwrap.dedent(code), str(other.pid)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as search:
         assert search.stdout is not None and search.stdout.readline() == b"paused\n"
-        assert state(other) == "T"
+        assert comes_to(other, "T")
         search.send_signal(signal.SIGKILL)
         search.wait()
-        assert state(other) == "S"
+        assert comes_to(other, "S")
 
 
 def test_only_processes_that_are_there_can_be_paused(other: subprocess.Popen) -> None:

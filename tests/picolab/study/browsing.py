@@ -16,7 +16,7 @@ from typing import Any
 from browser import Browser
 
 TOKEN = "the-token-of-this-test"
-PATIENCE = 60
+PATIENCE = 300
 CODES = {
     "ArrowLeft": 37,
     "ArrowRight": 39,
