@@ -37,9 +37,9 @@ def to_onnx_bytes(
     output_names: Sequence[str],
 ) -> bytes:
     """An ONNX file of `module`, free in the height and width of every 4-D input and output."""
-    spatial = {2: "height", 3: "width"}
-    axes = {n: spatial for n, x in zip(input_names, inputs, strict=True) if x.ndim == 4}
-    axes |= {n: spatial for n in output_names}
+    free = [n for n, x in zip(input_names, inputs, strict=True) if x.ndim == 4]
+    # Names of their own: what has one name is of one size to ONNX Runtime.
+    axes = {n: {2: f"{n}_height", 3: f"{n}_width"} for n in (*free, *output_names)}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's age and traced constants
