@@ -72,6 +72,7 @@ class Way:
 
     @property
     def cost(self) -> float:
+        """In bits, by the judge of its level."""
         if not isinstance(self._cost, float):
             self._cost = float(self._cost())
         return self._cost

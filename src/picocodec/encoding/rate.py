@@ -28,6 +28,7 @@ def level_of_quality(quality: float) -> int:
 
 
 def quality_of_level(level: int) -> float:
+    """Quality, 0 to 100, of a level in thousandths."""
     return level * 100 / LEVEL_STEPS
 
 
