@@ -56,11 +56,9 @@ LEAST_MSE, LEAST_LPIPS = 0.1, 1e-4  # what is closer counts as that close
 Bytes = NDArray[np.uint8]
 Patch = tuple[object, str, object]
 
-USUAL = effort.effort_of(effort.DEFAULT_EFFORT)
 
-
-def tried(*speeds: tuple[int, float], apart: bool = False) -> list[Patch]:
-    made = replace(USUAL, av1=speeds, apart=apart)
+def tried(**changes: object) -> list[Patch]:
+    made = replace(effort.effort_of(effort.DEFAULT_EFFORT), **changes)
     return [(encoder, "effort_of", lambda _: made)]
 
 
@@ -80,25 +78,20 @@ WITHOUT: dict[str, list[Patch]] = {
     "screens: no extra sharpness": [(av1, "SCREEN", av1.LETTERS)],
     "screens: libaom is told": [(av1, "SCREEN", av1.USUAL)],
     "letters are looked for": [(features, "has_letters", never)],
-    "letters: in enough squares": [(features, "LEAST_STRONG", 0.0)],
     "letters: libaom is told": [(candidates, "COPYING_LEVEL", 1001)],
     "letters: libaom is told from 500 on only": [(candidates, "COPYING_LEVEL", 0)],
     "exact costs 0.8 of its bits": [(judge, "EXACT_WORTH", 1.0)],
     "exact stays, from 900 on": [(candidates, "EXACT_LEVEL", 1001)],
     "exact: a quick try first": [(candidates, "LEAST_OF_QUICK", 0.0)],
-    "promise: three qualities of AV1": [(candidates, "FINEST_AV1_QUALITIES", (98,))],
-    "promise: any AV1": [(candidates, "FINEST_AV1_QUALITIES", ())],
+    "promises kept by finer AV1": [(candidates, "FINEST_AV1", 0)],
     "tiles in one piece": [(encoder, "LONGEST", 1)],
-    "tiles in one piece are not tried alone": tried(*USUAL.av1, apart=True),
     "smooth tiles get more": [(allocation, "FOR_EACH_BIT", 0)],
     "smooth tiles get more, within limits": [
         (allocation, "LEAST", -1000),
         (allocation, "MOST", 1000),
     ],
-    "AV1: a quick try first": tried((6, 1.0)),
-    "AV1: 1.1 for the quick try; 1.0": tried((9, 1.0), (6, 1.0)),
-    "AV1: a careful try": tried((9, 1.0)),
-    "AV1": tried(),
+    "AV1 by speed 6; 9": tried(av1=9),
+    "AV1": tried(av1=None),
 }
 
 
