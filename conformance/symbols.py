@@ -17,12 +17,11 @@ import numpy as np
 from cases import digest
 from numpy.typing import NDArray
 
-from picocodec.coders.av1 import check_stream
 from picocodec.coders.learned import decode_symbols
-from picocodec.coders.lossless import webp_file
 from picocodec.errors import UnsupportedVersion
 from picocodec.format import container
 from picocodec.format.pieces import CoderId
+from picocodec.format.streams import check_stream, webp_file
 from picocodec.format.tiles import MARGIN
 from picocodec.model import scale_decoder
 from picocodec.model.model import Model

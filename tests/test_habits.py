@@ -1,4 +1,4 @@
-"""What keeps picocodec simple: imports go down only, functions stay short."""
+"""What keeps picocodec simple: imports go down only, functions stay short, and say what they do."""
 
 from __future__ import annotations
 
@@ -62,3 +62,28 @@ def test_functions_are_short(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno >= LONGEST] == []
+
+
+def documented(scope: ast.Module | ast.ClassDef) -> dict[str, bool]:
+    """Whether each public function of a module or class has a docstring."""
+    return {
+        node.name: ast.get_docstring(node) is not None
+        for node in scope.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_"
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_public_functions_say_what_they_do(path: Path) -> None:
+    """Those of a class may leave it to a base in the same module."""
+    module = ast.parse(path.read_text("utf-8"))
+    silent = [name for name, told in documented(module).items() if not told]
+    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    for name, node in classes.items():
+        bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+        inherited = {
+            m for b in bases if b in classes for m, ok in documented(classes[b]).items() if ok
+        }
+        own = documented(node) if name[0] != "_" else {}
+        silent += [f"{name}.{m}" for m, told in own.items() if not told and m not in inherited]
+    assert silent == []

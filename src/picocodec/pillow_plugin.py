@@ -147,6 +147,7 @@ class PicoImageFile(ImageFile.ImageFile):
         the whole file, and opens it again."""
 
     def load(self) -> Any:
+        """Decode; raises `OSError` for what is wrong with the file."""
         if self.tile:
             from picocodec.decoding.decoder import decode_picture
 

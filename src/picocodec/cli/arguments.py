@@ -85,6 +85,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
 
 
 def quality(text: str) -> float:
+    """A quality, 0 to 100; raises `ArgumentTypeError`, as all of these do for other text."""
     try:
         return checked_quality(float(text))
     except ValueError:
@@ -92,6 +93,7 @@ def quality(text: str) -> float:
 
 
 def output_quality(text: str) -> int:
+    """The quality of an output file that Pillow writes, 1 to 100."""
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
     return int(text)
@@ -106,6 +108,7 @@ def size(text: str) -> int:
 
 
 def bpp(text: str) -> float:
+    """A positive number of bits a pixel."""
     try:
         if 0 < float(text) < math.inf:
             return float(text)
@@ -115,6 +118,7 @@ def bpp(text: str) -> float:
 
 
 def region(text: str) -> tuple[int, int, int, int]:
+    """Left, top, width and height in pixels, of `X,Y,WIDTH,HEIGHT`."""
     parts = text.split(",")
     if len(parts) != 4 or not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels")
@@ -123,6 +127,7 @@ def region(text: str) -> tuple[int, int, int, int]:
 
 
 def scale(text: str) -> int:
+    """What sides are divided by, 1, 2, 4 or 8, of `1`, `1/2`, `1/4` or `1/8`."""
     known = {"1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
     if text not in known:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
@@ -130,6 +135,7 @@ def scale(text: str) -> int:
 
 
 def realism(text: str) -> float:
+    """A realism, 0 to 1."""
     try:
         return checked_realism(float(text))
     except ValueError:
@@ -137,16 +143,19 @@ def realism(text: str) -> float:
 
 
 def count(text: str) -> int:
+    """A whole number that is not negative."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
 def jobs(text: str) -> int:
+    """A number of processes, at least 1."""
     return max(count(text), 1)
 
 
 def metadata(text: str) -> tuple[str, ...]:
+    """Names of metadata, separated by commas; `all` is every one."""
     names = METADATA if text == "all" else tuple(text.split(","))
     if not set(names) <= set(METADATA):
         raise argparse.ArgumentTypeError(f"{text!r} is neither all nor some of exif,xmp,icc")

@@ -67,6 +67,7 @@ def _learned(info: Info) -> str:
 
 
 def description(info: Info) -> str:
+    """A line on a file's quality, model, tiles and metadata."""
     kept = [name for name in (*METADATA, "alpha") if getattr(info, f"has_{name}")]
     return (
         f"quality {info.quality:g}  model {info.model} ({info.model_sha256})  "

@@ -18,6 +18,7 @@ _ANYONE_WRITES = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def read_all(name: str) -> bytes:
+    """All bytes of a file, or of standard input; raises `OSError`."""
     if name == STREAM:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed")

@@ -1,16 +1,14 @@
 """Tiles of screenshots and drawings as still pictures of AV1, which has tools made for them
 (docs/format.md, section 3).
 
-Pillow's AVIF plug-in codes and decodes. The container around the stream, which says nothing that
-the tile table does not, is left out of the file and made anew for the decoder. It is made to tell
-that the planes are colours already: so what comes back are Y, Cb and Cr themselves, which AV1
-defines to the bit, and the conversion to RGB, which libraries round as they like, is ours.
+Pillow's AVIF plug-in codes and decodes. It is told that the planes are colours already
+(`format/streams.py`): so what comes back are Y, Cb and Cr themselves, which AV1 defines to the bit,
+and the conversion to RGB, which libraries round as they like, is ours.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +18,7 @@ from PIL import Image, features
 
 from picocodec.coders.protocol import Bytes, Candidate, TileCoder
 from picocodec.errors import CorruptTile, UnsupportedVersion
+from picocodec.format.streams import av1_stream, avif_file, check_stream
 from picocodec.format.tiles import Tile
 
 SPEED = 6
@@ -37,11 +36,6 @@ FINE_STEPS: tuple[dict[str, str], ...] = tuple(
     for matrix in ("10", "9", "8", "7", "6")
     for others in ({}, {"sharpness": "4"}, {"min-partition-size": "8"})
 )
-
-# Headers of the two units (OBUs) of a stream, with a size behind: a sequence header and a frame.
-_SEQUENCE, _FRAME = 0x0A, 0x32
-_TEMPORAL_DELIMITER = b"\x12\x00"
-_BT601, _IDENTITY = 6, 0  # matrix coefficients (ITU-T H.273)
 
 # BT.601 at full range, as JFIF has it, in units of 1/65536.
 _RED_CR, _GREEN_CB, _GREEN_CR, _BLUE_CB = 91881, -22554, -46802, 116130
@@ -103,10 +97,7 @@ def encode_av1(
         )
     except (OSError, ValueError, RuntimeError):  # built without libaom, or out of memory
         return None
-    data = out.getvalue()
-    # The picture is the last piece of the file, and our streams do without its first unit.
-    start = data.find(_TEMPORAL_DELIMITER, max(0, data.find(b"mdat")))
-    stream = data[start + len(_TEMPORAL_DELIMITER) :]
+    stream = av1_stream(out.getvalue())
     try:
         check_stream(stream, Tile(0, 0, *pixels.shape[:2]))
     except CorruptTile:
@@ -145,93 +136,3 @@ def to_rgb(planes: Bytes) -> Bytes:
         for channel, value in enumerate(colours):
             rgb[top : top + _AT_ONCE, :, channel] = np.clip(value >> 16, 0, 255)
     return rgb
-
-
-def check_stream(stream: bytes, tile: Tile) -> int:
-    """The level (`seq_level_idx`) of a stream that is what a tile's or block's must be: a sequence
-    header and a frame, no more; a reduced still picture of profile 1 (AV1 specification, section
-    5.5) of its size, 4:4:4 in 8 bits, BT.601 at full range, no film grain. Raises `CorruptTile`.
-
-    So a library finds no more pixels in it than the file's header promised.
-    """
-    header, rest = _unit(stream, _SEQUENCE)
-    _, rest = _unit(rest, _FRAME)
-    if rest:
-        raise CorruptTile(f"{len(rest)} bytes follow the frame of its AV1 stream")
-    bits = _Bits(header)
-    if (bits.take(3), bits.take(1), bits.take(1)) != (1, 1, 1):
-        raise CorruptTile("its AV1 stream is not a still picture of profile 1 with a short header")
-    level = bits.take(5)
-    width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
-    width, height = bits.take(width_bits) + 1, bits.take(height_bits) + 1
-    if (width, height) != (tile.width, tile.height):
-        raise CorruptTile(
-            f"its AV1 stream has {width}x{height} pixels for a tile of {tile.width}x{tile.height}"
-        )
-    bits.take(6)  # tools
-    if bits.take(2) != 1:
-        raise CorruptTile("its AV1 stream has more than 8 bits, or no word on its colours")
-    if bits.take(24) & 255 != _BT601 or bits.take(1) != 1:
-        raise CorruptTile("the colours of its AV1 stream are not BT.601 at full range")
-    bits.take(1)  # whether the quantisers of Cb and Cr differ
-    if bits.take(1):
-        raise CorruptTile("its AV1 stream has film grain")
-    return level
-
-
-def avif_file(stream: bytes, tile: Tile, level: int) -> bytes:
-    """An AVIF file of a stream, which calls its planes G, B and R."""
-    properties = _box(
-        b"ipco",
-        _box(b"ispe", struct.pack(">III", 0, tile.width, tile.height)),
-        _box(b"pixi", bytes([0, 0, 0, 0, 3, 8, 8, 8])),
-        _box(b"av1C", bytes([0x81, 1 << 5 | level, 0, 0])),
-        _box(b"colr", b"nclx", struct.pack(">HHHB", 1, 13, _IDENTITY, 0x80)),
-    ) + _box(b"ipma", bytes([0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 4, 1, 2, 0x83, 4]))
-    start = _box(b"ftyp", b"avif", bytes(4), b"avifmif1miafMA1A")
-
-    def meta(offset: int) -> bytes:
-        place = struct.pack(">IHHHHHI", 0, 0x4400, 1, 1, 0, 1, offset)
-        return _box(
-            b"meta",
-            bytes(4),
-            _box(b"hdlr", bytes(8), b"pict", bytes(13)),
-            _box(b"pitm", bytes([0, 0, 0, 0, 0, 1])),
-            _box(b"iloc", place, struct.pack(">I", len(stream))),
-            _box(b"iinf", bytes([0, 0, 0, 0, 0, 1]), _box(b"infe", _AV1_ITEM)),
-            _box(b"iprp", properties),
-        )
-
-    return start + meta(len(start + meta(0)) + 8) + _box(b"mdat", stream)
-
-
-_AV1_ITEM = bytes([2, 0, 0, 0, 0, 1, 0, 0]) + b"av01" + bytes(1)
-
-
-def _box(kind: bytes, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return struct.pack(">I", len(body) + 8) + kind + body
-
-
-def _unit(stream: bytes, kind: int) -> tuple[bytes, bytes]:
-    """The first unit of a stream, which must be of a kind, and what follows it."""
-    size = 0
-    for i, byte in enumerate(stream[1:5]):
-        size |= (byte & 0x7F) << 7 * i
-        if byte < 0x80:
-            unit, rest = stream[2 + i : 2 + i + size], stream[2 + i + size :]
-            if stream[0] == kind and len(unit) == size:
-                return unit, rest
-            break
-    raise CorruptTile("its AV1 stream is not a sequence header and a frame")
-
-
-class _Bits:
-    def __init__(self, data: bytes) -> None:
-        self.value, self.left = int.from_bytes(data), 8 * len(data)
-
-    def take(self, count: int) -> int:
-        self.left -= count
-        if self.left < 0:
-            raise CorruptTile("the sequence header of its AV1 stream is too short")
-        return self.value >> self.left & (1 << count) - 1

@@ -7,7 +7,6 @@ anew for the decoder.
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +14,8 @@ from PIL import Image, features
 
 from picocodec.coders.protocol import Bytes, Candidate, TileCoder
 from picocodec.errors import CorruptTile, LimitExceeded, UnsupportedVersion
+from picocodec.format.streams import webp_file, webp_stream
 from picocodec.format.tiles import Tile
-
-# Of a lossless WebP file: RIFF, VP8L, a signature, and width - 1 and height - 1 in 14 bits each,
-# which leaves 4 bits for alpha and the version. What follows is the stream.
-_HEAD = struct.Struct("<4sI4s4sIBI")
-_SIGNATURE = 0x2F
 
 
 @dataclass(frozen=True)
@@ -43,18 +38,7 @@ def encode_lossless(pixels: Bytes, quick: bool = False) -> bytes:
     out = io.BytesIO()
     effort = {"quality": 0, "method": 1} if quick else {"quality": 100, "method": 4}
     Image.fromarray(pixels).save(out, "WEBP", lossless=True, **effort)
-    file = out.getvalue()
-    length = _HEAD.unpack_from(file)[4]
-    return file[_HEAD.size : 20 + length]
-
-
-def webp_file(stream: bytes, tile: Tile) -> bytes:
-    """A lossless WebP file, without alpha, of the stream of an area."""
-    length, bits = len(stream) + 5, (tile.height - 1) << 14 | tile.width - 1
-    end = bytes(length & 1)
-    size = length + len(end) + 12
-    head = _HEAD.pack(b"RIFF", size, b"WEBP", b"VP8L", length, _SIGNATURE, bits)
-    return head + stream + end
+    return webp_stream(out.getvalue())
 
 
 def decode_lossless(stream: bytes, tile: Tile) -> Bytes:

@@ -198,6 +198,7 @@ class OpenPicture:
 
     @property
     def is_opaque(self) -> bool:
+        """Whether it has no alpha, or all of it is 255."""
         return self._alpha is None or bool((self._alpha == 255).all())
 
     def read(self, progress: Progress | None = None) -> Bytes:

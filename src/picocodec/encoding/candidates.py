@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from picocodec.coders.protocol import Candidate
 from picocodec.encoding import fitted
 from picocodec.encoding.effort import Effort
 from picocodec.encoding.features import Look
-from picocodec.encoding.judge import PROMISE_FROM, Judge
+from picocodec.encoding.judge import Judge
 from picocodec.encoding.rate import TOLERANCE
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.pieces import CoderId, Piece
@@ -31,8 +33,7 @@ EXACT_LEVEL = 900
 # around them, since no loop filter smooths what has such copies.
 COPYING_LEVEL = 500
 
-FINEST_AV1_QUALITIES = 92, 95, 98  # beyond, libaom is lossless
-RAW_BITS = 24  # of a pixel as it is
+FINEST_AV1 = 98  # libavif's quality; beyond, libaom is lossless
 LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
 
 # Of a tile with its margin, what it owns; of an area without, all.
@@ -72,6 +73,7 @@ class Way:
 
     @property
     def cost(self) -> float:
+        """In bits, by the judge of its level."""
         if not isinstance(self._cost, float):
             self._cost = float(self._cost())
         return self._cost
@@ -83,7 +85,7 @@ class Tries:
     def __init__(self, rgb: Pixels, level: int, coder: LearnedCoder, effort: Effort) -> None:
         self.rgb, self.level, self.coder, self.effort = rgb, level, coder, effort
         self.judges = {letters: Judge(level, letters) for letters in (False, True)}
-        self.speeds = effort.av1 if av1.is_available() else ()
+        self.speed = effort.av1 if av1.is_available() else None
 
     def learned(self, place: Place) -> Way:
         """A tile by the networks, at a level of its own."""
@@ -107,49 +109,43 @@ class Tries:
                 return best
         if look.is_screen or look.is_text or self.effort.photos:
             best = self.as_av1(area, best, threads)
-        pixels = place.tile.width * place.tile.height
-        if self.level >= PROMISE_FROM * LEVEL_STEPS and best.cost > RAW_BITS * pixels:
-            # It breaks what the highest levels promise: one of these does not, at any price.
-            for quality in FINEST_AV1_QUALITIES:
-                best = self.as_av1(area, best, threads, quality)
-            best = self.exact(area, best)
-        return best
+        if not self.judges[look.is_text].promises or best.cost < math.inf:
+            return best
+        # It breaks a promise: finer AV1 keeps it, or exact pixels do.
+        quality = self._av1_quality
+        while best.cost == math.inf and quality < FINEST_AV1:
+            quality = (quality + FINEST_AV1 + 1) // 2
+            best = self.as_av1(area, best, threads, quality)
+        return self.exact(area, best)
 
     def exact(self, area: Area, best: Way) -> Way:
         """An area as it is, if that costs less than the best way so far."""
         pixels = part(self.rgb, area.pixels)
         quick = LosslessCoder(quick=True).encode(pixels)
-        if self.judges[False].exact(round(LEAST_OF_QUICK * len(quick.payload))) >= best.cost:
+        if LEAST_OF_QUICK * Judge.exact(len(quick.payload)) >= best.cost:
             return best
         payload = LosslessCoder().encode(pixels).payload
-        cost = self.judges[False].exact(len(payload))
         piece = Piece(payload, CoderId.LOSSLESS, self.level, area.rows, area.columns)
-        return Way(piece, cost) if cost < best.cost else best
+        return min(best, Way(piece, Judge.exact(len(payload))), key=attrgetter("cost"))
 
-    def as_av1(self, area: Area, best: Way, threads: int, raised: float | None = None) -> Way:
-        """An area as AV1, if that costs less than the best way so far: quick tries tell whether a
-        careful one is worth its time. `raised` is another quality of libavif than the level's."""
+    def as_av1(self, area: Area, best: Way, threads: int, quality: int | None = None) -> Way:
+        """An area as AV1, if that costs less than the best way so far. `quality` is another one of
+        libavif than the level's."""
+        if self.speed is None:
+            return best
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
-        quality, told = self._av1_settings(area, raised)
-        way = best
-        for speed, slack in self.speeds:
-            candidate = Av1Coder(quality, threads, speed, told).encode(pixels)
-            if candidate is None:
-                return best
-            payload, limit = candidate.payload, slack * best.cost
-            if 8 * len(payload) >= limit:
-                return best
-            cost = self._cost(candidate, area)
-            if cost >= limit:
-                return best
-            extent = area.rows, area.columns, area.margin
-            way = Way(Piece(payload, CoderId.AV1, self.level, *extent), cost)
-        return way
+        coder = Av1Coder(quality or self._av1_quality, threads, self.speed, self._told(area))
+        candidate = coder.encode(pixels)
+        if candidate is None or 8 * len(candidate.payload) >= best.cost:
+            return best
+        extent = area.rows, area.columns, area.margin
+        piece = Piece(candidate.payload, CoderId.AV1, self.level, *extent)
+        return min(best, Way(piece, partial(self._cost, candidate, area)), key=attrgetter("cost"))
 
     def filling(self, area: Area, most: int, threads: int) -> Piece | None:
         """An area in as many bytes as there may be: by the networks, where it is a tile, or as AV1,
         whichever is nearer to the pixels; None where neither is so small."""
-        found = self._largest_av1(area, most, threads) if self.speeds else []
+        found = self._largest_av1(area, most, threads) if self.speed is not None else []
         if area.margin:
             found += self._largest_learned(area, most)
         own, judge = part(self.rgb, area.pixels), self.judges[area.is_text]
@@ -175,8 +171,8 @@ class Tries:
     def _largest_av1(self, area: Area, most: int, threads: int) -> list[tuple[Piece, Candidate]]:
         """By quality and, for what is between two of its steps, by finer means."""
         pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
-        _, told = self._av1_settings(area, None)
-        quality, beyond, fits = 1, FINEST_AV1_QUALITIES[-1] + 1, []
+        told = self._told(area)
+        quality, beyond, fits = 1, FINEST_AV1 + 1, []
         while quality < beyond:
             middle = (quality + beyond) // 2
             candidate = Av1Coder(middle, threads, told=told).encode(pixels)
@@ -195,15 +191,18 @@ class Tries:
         best, extent = max(fits, key=_length), (area.rows, area.columns, area.margin)
         return [(Piece(best.payload, CoderId.AV1, self.level, *extent), best)]
 
-    def _av1_settings(self, area: Area, raised: float | None) -> tuple[int, Mapping[str, str]]:
-        """libavif's quality, and what libaom is told."""
+    @property
+    def _av1_quality(self) -> int:
+        """libavif's, for the level."""
         share = self.level / LEVEL_STEPS
         start, rise, bend = fitted.AV1_QUALITY
-        quality = raised or start + rise * share + bend * share**2
+        return round(start + rise * share + bend * share**2)
+
+    def _told(self, area: Area) -> Mapping[str, str]:
+        """What libaom is told."""
         if area.is_screen:
-            return round(quality), av1.SCREEN
-        told = av1.LETTERS if area.is_text and self.level >= COPYING_LEVEL else av1.USUAL
-        return round(quality), told
+            return av1.SCREEN
+        return av1.LETTERS if area.is_text and self.level >= COPYING_LEVEL else av1.USUAL
 
 
 def _length(candidate: Candidate) -> int:

@@ -10,28 +10,25 @@ MOST_EFFORT = 9
 
 @dataclass(frozen=True)
 class Effort:
-    """`av1` are the tries of AV1, each a speed of libaom and how many times the lowest cost so far
-    the next is still worth; none, where it is not tried. `photos` asks for them in every tile, not
-    only in what is drawn or may have letters, and `apart` for the tiles of a drawing alone even
-    where they are well coded together."""
+    """`av1` is the speed of libaom by which AV1 is tried, None where it is not. `photos` asks for
+    it in every tile, not only in what is drawn or may have letters."""
 
-    av1: tuple[tuple[int, float], ...]
+    av1: int | None
     photos: bool = False
-    apart: bool = False
 
 
 # From what takes the networks' time and little more to what takes tens of times as long.
 _EFFORTS = (
-    Effort(av1=()),
-    Effort(av1=((9, 1.0),)),
-    Effort(av1=((9, 1.1), (8, 1.0))),
-    Effort(av1=((9, 1.1), (7, 1.0))),
-    Effort(av1=((9, 1.0), (6, 1.0))),
-    Effort(av1=((9, 1.1), (6, 1.0))),
-    Effort(av1=((9, 1.2), (6, 1.0))),
-    Effort(av1=((9, 1.2), (6, 1.0)), apart=True),
-    Effort(av1=((6, 1.0),), photos=True, apart=True),
-    Effort(av1=((4, 1.0),), photos=True, apart=True),
+    Effort(av1=None),
+    Effort(av1=9),
+    Effort(av1=8),
+    Effort(av1=7),
+    Effort(av1=7),
+    Effort(av1=6),
+    Effort(av1=5),
+    Effort(av1=5),
+    Effort(av1=5, photos=True),
+    Effort(av1=4, photos=True),
 )
 
 

@@ -185,16 +185,16 @@ class _Pass:
         return self.tries.alone(self.encoder.places[i], learned, self.encoder.threads)
 
     def _settle(self, block: _Block) -> None:
-        """Choose for a block: all in one piece, which says once what repeats from tile to tile, or
-        each tile as it is best alone."""
+        """Choose for a block: all in one piece, which says once what repeats from tile to tile,
+        where that beats the networks, or each tile as it is best alone."""
         ways = [self.ways.pop(i) for i in block.members]
         joined = self._together(block.together, ways) if block.together else None
-        if block.together and (joined is None or self.encoder.effort.apart):
-            tries = zip(block.members, ways, strict=True)
-            ways = list(in_order(lambda one: self._alone(*one), tries, self.encoder.workers))
-        if joined and joined.cost < sum(way.cost for way in ways):
+        if joined:
             self.pieces[block.members[0]] = joined.piece
             return
+        if block.together:
+            tries = zip(block.members, ways, strict=True)
+            ways = list(in_order(lambda one: self._alone(*one), tries, self.encoder.workers))
         self.pieces |= {i: way.piece for i, way in zip(block.members, ways, strict=True)}
 
     def _together(self, area: Area, ways: list[Way]) -> Way | None:

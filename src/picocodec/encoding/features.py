@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from picocodec.encoding.judge import SQUARE
 
 Bytes = NDArray[np.uint8]
 
@@ -25,10 +26,9 @@ HARD_STEP = 16
 FEW_COLOURS = 64
 
 # In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
-# of that from the darkest or the brightest, from which on a tile may have letters; and the part
-# of its squares that must be such: with fewer AV1 gained nothing in training tiles.
+# of that from the darkest or the brightest, from which on a tile may have letters.
 TWO_TONED_SHARE = 0.55
-SQUARE, CONTRAST, LEAST_STRONG = 8, 48, 0.05
+CONTRAST = 48
 
 
 @dataclass(frozen=True)
@@ -115,24 +115,14 @@ def has_letters(brightness: Bytes) -> bool:
 
 def two_toned_share(brightness: Bytes) -> float:
     """Of the pixels `[h, w]` in squares of strong contrast, those that are nearly as dark as the
-    darkest or as bright as the brightest of their square; 0 where there are few such squares."""
-    squares = squares_of(brightness)
-    low, high = _ends(squares)
+    darkest or as bright as the brightest of their square; 0 where there is no such square."""
+    down, across = (side // SQUARE for side in brightness.shape)
+    whole = brightness[: down * SQUARE, : across * SQUARE]
+    squares = whole.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
+    low, high = squares.min((2, 3)), squares.max((2, 3))
     strong = high - low >= CONTRAST
-    if np.count_nonzero(strong) < max(1, LEAST_STRONG * strong.size):
+    if not strong.any():
         return 0.0
     squares, low, high = squares[strong], low[strong, None, None], high[strong, None, None]
     margin = (high - low) // 5
     return float(((squares <= low + margin) | (squares >= high - margin)).mean())
-
-
-def squares_of(brightness: NDArray[Any]) -> NDArray[Any]:
-    """Squares `[n, m, 8, 8]` of pixels `[h, w]`, without what is left at the end."""
-    down, across = (side // SQUARE for side in brightness.shape)
-    squares = brightness[: down * SQUARE, : across * SQUARE]
-    return squares.reshape(down, SQUARE, across, SQUARE).transpose(0, 2, 1, 3)
-
-
-def _ends(squares: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The darkest and the brightest of each square."""
-    return squares.min((2, 3)), squares.max((2, 3))

@@ -7,6 +7,7 @@ numbers are fitted to LPIPS, DISTS and squared errors (docs/experiments/0006-jud
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,6 @@ UNSEEN = 2  # steps of 255 between neighbours that are hardly seen to differ
 # costs more than any bits: whoever asks for the most wants the pixels.
 PROMISE_FROM = 0.8
 PROMISED_DB = 25.0, 40.0
-BROKEN_PROMISE = 1e7
 
 LETTERS_WORTH = 3  # how many times what they are elsewhere squared errors are worth in letters
 EXACT_WORTH = 0.8  # of its bits, what an exact coding costs
@@ -42,44 +42,52 @@ class Judge:
 
     def cost(self, payload: int, pixels: Bytes, shown: Bytes) -> float:
         """The cost in bits of so many bytes that show `shown` for `pixels`, both uint8
-        `[h, w, 3]`."""
+        `[h, w, 3]`; infinite where that breaks a promise."""
+        if self.promises and _errors(pixels, shown) > self._promised * pixels[:, :, 0].size:
+            return math.inf
         return 8 * payload + self.distortion(pixels, shown)
 
-    def exact(self, payload: int) -> float:
+    @staticmethod
+    def exact(payload: int) -> float:
         """The cost in bits of so many bytes that show the pixels themselves, which has a worth of
         its own: AV1 that is nearly exact must save more than a little."""
         return EXACT_WORTH * 8 * payload
 
     def distortion(self, pixels: Bytes, shown: Bytes) -> float:
-        """The bits that are worth spending to see `pixels` themselves instead of `shown`; 0 only
-        where they are the same."""
+        """The bits that are worth spending to see `pixels` themselves instead of `shown`, both
+        uint8 `[h, w, 3]`; 0 only where they are the same."""
         share = self.level / LEVEL_STEPS
         of_errors, of_detail = (a * growth**share for a, growth in (fitted.ERRORS, fitted.DETAIL))
         if self.letters:
             of_errors, of_detail = LETTERS_WORTH * of_errors, 0
         errors, detail = parts_of_distortion(pixels, shown)
-        broken = max(errors - self._promised * pixels.shape[0] * pixels.shape[1], 0.0)
-        return of_errors * errors + of_detail * detail + BROKEN_PROMISE * broken
+        return of_errors * errors + of_detail * detail
+
+    @property
+    def promises(self) -> bool:
+        """Whether there is a squared error that is not exceeded where there is any way not to."""
+        return self.level >= PROMISE_FROM * LEVEL_STEPS
 
     @property
     def _promised(self) -> float:
-        """The mean squared error that is never exceeded where there is any way not to."""
-        share = self.level / LEVEL_STEPS
-        if share < PROMISE_FROM:
-            return 1.0
+        """The mean squared error that is promised, of values 0 to 1."""
         first, last = PROMISED_DB
-        decibels = first + (last - first) * (share - PROMISE_FROM) / (1 - PROMISE_FROM)
+        share = (self.level / LEVEL_STEPS - PROMISE_FROM) / (1 - PROMISE_FROM)
+        decibels = first + (last - first) * share
         return float(10 ** (-decibels / 10))
 
 
 def parts_of_distortion(pixels: Bytes, shown: Bytes) -> tuple[float, float]:
     """Of pixels uint8 `[h, w, 3]`, sums over all of them: squared errors of values 0 to 1, and
     changes of the logarithm to base 2 of the detail around each."""
-    difference = pixels.astype(np.float32) - shown
-    errors = float(np.vdot(difference, difference)) / (3 * 255**2)
     areas = _sums(np.ones(pixels.shape[:2], np.float32))
     ours, theirs = (np.log2(_sums(_steps(p)) / areas + UNSEEN) for p in (pixels, shown))
-    return errors, float((areas * np.abs(ours - theirs)).sum())
+    return _errors(pixels, shown), float((areas * np.abs(ours - theirs)).sum())
+
+
+def _errors(pixels: Bytes, shown: Bytes) -> float:
+    difference = pixels.astype(np.float32) - shown
+    return float(np.vdot(difference, difference)) / (3 * 255**2)
 
 
 def _steps(pixels: Bytes) -> Floats:

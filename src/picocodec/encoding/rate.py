@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from picocodec.encoding import fitted
 from picocodec.errors import TargetTooSmall
 from picocodec.format.container import LEVEL_STEPS
 
@@ -14,10 +15,8 @@ DEFAULT_QUALITY = 50.0
 MAX_PASSES = 6  # of encoding, to find the level for a target size
 TOLERANCE = 0.01  # a file this much smaller than its target will do
 
-# A typical photo's bits for each pixel at level 0, and how their logarithm grows with each level:
-# where the search begins, not what it ends with.
-_TYPICAL_BPP = 0.13
-_TYPICAL_SLOPE = 2.7 / LEVEL_STEPS
+# The search for a size begins where photos usually have it.
+_TYPICAL_SLOPE = math.log(fitted.BITS[1]) / LEVEL_STEPS
 
 
 def level_of_quality(quality: float) -> int:
@@ -28,6 +27,7 @@ def level_of_quality(quality: float) -> int:
 
 
 def quality_of_level(level: int) -> float:
+    """Quality, 0 to 100, of a level in thousandths."""
     return level * 100 / LEVEL_STEPS
 
 
@@ -43,7 +43,7 @@ def fill(encode: Callable[[int], bytes], target: int, pixels: int) -> bytes:
     levels: dict[float, int] = {}  # by the logarithm of the size
     below, above = -1, LEVEL_STEPS + 1  # a level that fits, and one that does not
     best = b""
-    level = (goal - math.log(_TYPICAL_BPP * pixels / 8)) / _TYPICAL_SLOPE
+    level = (goal - math.log(fitted.BITS[0] * pixels / 8)) / _TYPICAL_SLOPE
     for remaining in reversed(range(MAX_PASSES)):
         tried = round(min(max(level, below + 1), above - 1))
         data = encode(tried)

@@ -111,6 +111,7 @@ class Header:
 
     @property
     def file_size(self) -> int:
+        """Bytes of the whole file that the tables describe."""
         return self.offsets[-1] + sum(chunk.length for chunk in self.chunks)
 
     @cached_property

@@ -14,6 +14,7 @@ class Cursor:
         self.data, self.at = data, at
 
     def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
         piece = self.data[self.at : self.at + count]
         if len(piece) < count:
             raise Truncated("the file ends within its header")
@@ -21,12 +22,15 @@ class Cursor:
         return piece
 
     def byte(self) -> int:
+        """The next byte, 0 to 255."""
         return self.take(1)[0]
 
     def u16(self) -> int:
+        """Two bytes, the lower first."""
         return int.from_bytes(self.take(2), "little")
 
     def u32(self) -> int:
+        """Four bytes, the lowest first."""
         return int.from_bytes(self.take(4), "little")
 
     def varint(self) -> int:

@@ -121,6 +121,7 @@ class Cover:
 
     @property
     def is_whole(self) -> bool:
+        """Whether every tile is covered."""
         return self._next == len(self._covered)
 
     def place(self, rows: int, columns: int) -> int:

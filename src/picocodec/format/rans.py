@@ -39,20 +39,23 @@ class Coder(Protocol):
     def push(self, entries: Ints, prepared: Any) -> None:
         """Entries of a table, in the order in which they will be popped."""
 
-    def pop(self, count: int, prepared: Any) -> Ints: ...
+    def pop(self, count: int, prepared: Any) -> Ints:
+        """So many entries of a table, int32, in the order in which they were given to `push`."""
 
     def push_bits(self, values: Ints, bits: int) -> None:
         """Values below `2**bits`, all equally likely; `bits` is from 1 to 24."""
 
-    def pop_bits(self, count: int, bits: int) -> Ints: ...
+    def pop_bits(self, count: int, bits: int) -> Ints:
+        """So many values below `2**bits`, int32."""
 
     def is_empty(self) -> bool:
         """Whether all that was pushed has been popped."""
 
-    def words(self) -> Words: ...
+    def words(self) -> Words:
+        """The whole stack, uint32."""
 
 
-class ConstrictionCoder:
+class ConstrictionCoder(Coder):
     """By constriction's `AnsCoder`."""
 
     def __init__(self, words: Words | None = None) -> None:
@@ -82,7 +85,7 @@ class ConstrictionCoder:
         return self._stack.get_compressed()
 
 
-class PythonCoder:
+class PythonCoder(Coder):
     """In Python's integers. State and words are local to the loops, since those are the cost."""
 
     def __init__(self, words: Words | None = None) -> None:

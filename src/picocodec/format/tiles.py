@@ -36,10 +36,12 @@ class Tile:
 
     @property
     def z_shape(self) -> tuple[int, int]:
+        """Rows and columns of z."""
         return self.padded[0] // Z_STEP, self.padded[1] // Z_STEP
 
     @property
     def y_shape(self) -> tuple[int, int]:
+        """Rows and columns of y."""
         return self.padded[0] // Y_STEP, self.padded[1] // Y_STEP
 
     @property
@@ -57,6 +59,7 @@ class Tile:
 
     @property
     def is_empty(self) -> bool:
+        """Whether it has no pixels."""
         return self.height <= 0 or self.width <= 0
 
     def common(self, other: Tile) -> Tile:

@@ -33,6 +33,7 @@ class Metadata:
 
     @property
     def has_alpha(self) -> bool:
+        """Whether the file has alpha, whole or not."""
         return self.alpha is not None
 
 
@@ -67,9 +68,12 @@ class HasMetadata(Protocol):
     """A picture, or one about to be decoded."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """In pixels."""
+
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """In pixels."""
 
     exif: bytes | None
     xmp: bytes | None

@@ -20,7 +20,8 @@ class Pixels(Protocol):
     `FilePixels`, or `PillowPixels`. Slices are arrays."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """`(H, W, 3)`."""
 
     def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[np.uint8]: ...
 
@@ -136,6 +137,7 @@ def colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def check_sides(width: int, height: int) -> None:
+    """Raises `UnsupportedImage` for sides in pixels that no file can have."""
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise UnsupportedImage(
             f"the picture has {width}x{height} pixels; its sides must be of 1 to {MAX_SIDE}"

@@ -31,6 +31,7 @@ class Plugin:
 
     @property
     def missing(self) -> str:
+        """What to install, in a sentence."""
         return f"{self.title} needs the package {self.package}: pip install {self.package}"
 
 

@@ -60,20 +60,25 @@ class Source(Protocol):
     xmp: bytes | None
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
 
     @property
-    def is_opaque(self) -> bool: ...
+    def is_opaque(self) -> bool:
+        """Whether there is no alpha, or all of it is 255."""
 
-    def rows(self, progress: Progress | None = None) -> Iterator[Rows]: ...
+    def rows(self, progress: Progress | None = None) -> Iterator[Rows]:
+        """Pixels uint8 `[n, width, channels]` from the top, once."""
 
 
 class Writer(Protocol):
     """Takes rows `[n, width, channels]` of a picture from the top, and then its end."""
 
-    def write(self, rows: Rows) -> None: ...
+    def write(self, rows: Rows) -> None:
+        """Take more rows, uint8 `[n, width, channels]`; raises `OSError`."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Write what is left; raises `OSError`."""
 
 
 def write_picture(

@@ -99,6 +99,7 @@ class Model:
 
     @property
     def coder(self) -> SymbolCoder:
+        """Symbols to bytes and back; raises `UnknownModel` for damaged tables."""
         with self._lock:
             return self._coder
 
@@ -187,6 +188,7 @@ class Model:
 
     @property
     def has_preview(self) -> bool:
+        """Whether there is a network for `preview`."""
         return PREVIEW in self._files.hashes
 
     @cached_property

@@ -26,6 +26,7 @@ def model_folders() -> dict[str, Path]:
 
 
 def available_models() -> list[str]:
+    """The full names of all installed models, sorted."""
     return sorted(model_folders())
 
 

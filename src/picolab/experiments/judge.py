@@ -239,7 +239,15 @@ def fit_quality(crops: Sequence[Crop], rates: dict[str, Exponential]) -> list[fl
     return [float(start), float(slope), float(bend)]
 
 
-def as_module(judge: Judgement, quality: Sequence[float]) -> str:
+def fit_bits(crops: Sequence[Crop]) -> Exponential:
+    """Bits of a pixel of photos by the networks."""
+    photos = [crop for crop in crops if crop.at(LEVELS[0], "learned, more")]
+    bits = [np.mean([t.bits for c in photos for t in c.at(at, "learned")]) for at in LEVELS]
+    slope, start = np.polyfit(np.array(LEVELS) / LEVEL_STEPS, np.log(bits), 1)
+    return Exponential(math.exp(start), math.exp(slope))
+
+
+def as_module(judge: Judgement, quality: Sequence[float], bits: Exponential) -> str:
     """The text of `picocodec/encoding/fitted.py`."""
 
     def numbers(values: Sequence[float]) -> str:
@@ -254,6 +262,9 @@ DETAIL = {numbers([judge.detail.start, judge.detail.growth])}
 
 # libavif's quality: at level 0, and what comes on top by the level, 0 to 1, and by its square.
 AV1_QUALITY = {numbers(quality)}
+
+# Bits of a pixel of photos by the networks: at level 0, and how many times that at level 1000.
+BITS = {numbers([bits.start, bits.growth])}
 '''
 
 
@@ -297,4 +308,4 @@ def fit(tiles: Path, kept: Path, counts: dict[str, int]) -> str:
     rates = exchange_rates(crops)
     judge = fit_judgement(crops, rates)
     print(report(crops, judge, rates))
-    return as_module(judge, fit_quality(crops, rates))
+    return as_module(judge, fit_quality(crops, rates), fit_bits(crops))

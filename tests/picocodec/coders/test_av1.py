@@ -13,9 +13,10 @@ from written import kinds
 
 import picocodec
 from picocodec.coders import av1
-from picocodec.coders.av1 import avif_file, check_stream, decode_av1, encode_av1, to_rgb
+from picocodec.coders.av1 import decode_av1, encode_av1, to_rgb
 from picocodec.errors import CorruptTile, UnsupportedVersion
 from picocodec.format import container
+from picocodec.format.streams import avif_file, check_stream
 from picocodec.format.tiles import Tile
 
 if not features.check("avif"):

@@ -11,10 +11,11 @@ from tiny import drawing, photo
 from written import kinds, unlearned
 
 import picocodec
-from picocodec.coders.lossless import decode_lossless, encode_lossless, webp_file
+from picocodec.coders.lossless import decode_lossless, encode_lossless
 from picocodec.encoding.features import is_flat
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
+from picocodec.format.streams import webp_file
 from picocodec.format.tiles import Tile, layout
 
 pytestmark = pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP")

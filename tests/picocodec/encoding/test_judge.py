@@ -53,3 +53,12 @@ def test_errors_are_worth_more_bits_at_higher_levels() -> None:
     shown = pixels // 8 * 8
     worth = [Judge(level).distortion(pixels, shown) for level in range(0, 1001, 100)]
     assert worth == sorted(worth) and worth[0] > 0 and worth[-1] > 20 * worth[0]
+
+
+def test_a_broken_promise_costs_more_than_any_bits() -> None:
+    pixels = photo(40, 50) // 2
+    shown = pixels + np.uint8(4)  # 36 dB
+    assert Judge(799).cost(7, pixels, pixels // 128 * 128) < np.inf
+    assert Judge(900).cost(7, pixels, shown) < np.inf
+    assert Judge(1000).cost(7, pixels, shown) == np.inf
+    assert Judge(1000).cost(7, pixels, pixels) == 56

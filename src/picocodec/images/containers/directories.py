@@ -43,9 +43,11 @@ class Directory:
     next: int
 
     def integers(self, tag: int) -> list[int]:
+        """The whole numbers of a tag; empty where it is absent or of another kind."""
         return self.entries[tag].integers(self.order) if tag in self.entries else []
 
     def integer(self, tag: int, default: int = 0) -> int:
+        """The first of them, or `default`."""
         return next(iter(self.integers(tag)), default)
 
 

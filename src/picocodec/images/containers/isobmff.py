@@ -72,6 +72,7 @@ def boxes(data: Data, at: int, end: int) -> Iterator[Box]:
 
 
 def survey(data: Data) -> Survey:
+    """What the boxes of a HEIC or AVIF file say."""
     found = Survey()
     top = list(boxes(data, 0, len(data)))
     if data[8:12] == b"crx ":

@@ -50,6 +50,7 @@ class _State:
 
 
 def survey(data: Data) -> Survey:
+    """What the segments of a JPEG file say."""
     found = Survey()
     state = _State(found)
     end = _walk(data, state)

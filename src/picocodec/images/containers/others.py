@@ -17,6 +17,7 @@ HDR_STARTS = (b"#?RADIANCE", b"#?RGBE", b"v/1\x01", b"SDPX", b"XPDS", b"SIMPLE  
 
 
 def survey_raw(data: Data) -> Survey:
+    """A camera's raw file, refused."""
     return Survey(refusal=RAW)
 
 
@@ -60,6 +61,7 @@ def survey_gif(data: Data) -> Survey:
 
 
 def survey_webp(data: Data) -> Survey:
+    """What the chunks of a WebP file say."""
     found = Survey()
     at, size = 12, int.from_bytes(data[4:8], "little") + 8
     if size > len(data):
@@ -81,6 +83,7 @@ def _ends_in_a_hole(stream: bytes) -> bool:
 
 
 def survey_bmp(data: Data) -> Survey:
+    """What the header of a BMP file says."""
     found = Survey()
     size = int.from_bytes(data[14:18], "little")
     if size >= 40 and len(data) >= 54:
@@ -126,6 +129,7 @@ def survey_jpeg_2000(data: Data) -> Survey:
 
 
 def survey_psd(data: Data) -> Survey:
+    """What the header and the sections of a Photoshop file say."""
     found = Survey()
     found.depth = max(8, int.from_bytes(data[22:24]))
     at = 30 + int.from_bytes(data[26:30])  # behind the colour table
@@ -154,11 +158,13 @@ def survey_psd(data: Data) -> Survey:
 
 
 def survey_qoi(data: Data) -> Survey:
+    """Whether a QOI file is whole."""
     is_whole = data[-8:] == bytes(7) + b"\1"
     return Survey(fault="" if is_whole else TRUNCATED)
 
 
 def survey_dds(data: Data) -> Survey:
+    """What the header of a DDS file says."""
     is_deep = data[84:88] == b"DX10" and int.from_bytes(data[128:132], "little") in _DEEP_DDS
     found = Survey(depth=16 if is_deep else 8)
     if int.from_bytes(data[28:32], "little") > 1:

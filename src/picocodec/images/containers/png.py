@@ -37,6 +37,7 @@ class Chunk:
 
 
 def survey(data: Data) -> Survey:
+    """What the chunks of a PNG file say."""
     found = Survey()
     chunks = list(_chunks(data, found))
     found.has_icc = any(chunk.kind == b"iCCP" for chunk in chunks)

@@ -62,6 +62,7 @@ def directories(data: Data) -> Iterator[tuple[Directory, bool]]:
 
 
 def survey(data: Data) -> Survey:
+    """What the directories of a TIFF file say."""
     found = Survey()
     try:
         first = first_directory(data)
