@@ -97,13 +97,17 @@ def test_a_region_over_a_seam(page: Page, two_tiles: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["photo-middle", "alpha-and-metadata", "lossless-tile", "gray"])
-@pytest.mark.parametrize("divisor", [2, 8])
+@pytest.mark.parametrize("divisor", [2, 4, 8])
 def test_reduced(page: Page, name: str, divisor: int) -> None:
     data = (GOLDEN / f"{name}.pico").read_bytes()
     options = f"{{scale: 1 / {divisor}, upright: false, colours: 'stored'}}"
     found, expected = shown_by_python(page, data, options, scale=1 / divisor)
+    info = picocodec.read_info(data)
+    whole = np.s_[: info.height // divisor, : info.width // divisor]
     # Pillow rounds colours to bytes before and after it weighs them by alpha.
-    assert difference(found, expected) <= (3 if name.startswith("alpha") else 1)
+    assert difference(found[whole], expected[whole]) <= (3 if name.startswith("alpha") else 1)
+    # A pixel that goes over the edge has some of what the encoder saw there, four by four.
+    assert difference(found, expected) <= (8 if divisor > 2 else 3)
 
 
 def test_realism(page: Page) -> None:
