@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser
 from cases import Case, all_cases
 from numpy.typing import NDArray
+from pages import Page
 from PIL import Image
-from serving import Server
 from tiny import photo
 
 import picocodec
@@ -31,7 +30,7 @@ LARGE = {"12-megapixels", "503x503", "504x504", "levels-by-tile"}
 LARGE = set() if WHOLE_SET in os.environ else LARGE
 CASES = [case for case in all_cases() if case.folder.name not in LARGE]
 
-Page = tuple[Browser, Server]
+
 Bytes = NDArray[np.uint8]
 
 
