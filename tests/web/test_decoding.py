@@ -252,6 +252,30 @@ def test_progress_and_cancelling(page: Page) -> None:
     assert told[2] == picocodec.read_info((GOLDEN / "gray.pico").read_bytes()).width
 
 
+def test_threads_where_the_page_is_isolated(page: Page) -> None:
+    """Each thread after the first fetches the script of ONNX Runtime once more."""
+    tab, server = page
+    script = "/dist/ort/ort-wasm-simd-threaded.mjs"
+    counts = []
+    for threads in (1, 3):
+        server.sent.pop(script, None)
+        is_isolated = tab.run(
+            f"""(async () => {{
+              const codec = new pico.Codec({{ assets: "/dist/", threads: {threads} }});
+              const file = await bytesOf("/golden/{DEFAULT_MODEL}/photo-middle.pico");
+              await post("pixels", (await codec.decode(file)).data);
+              codec.close();
+              return self.crossOriginIsolated;
+            }})()"""
+        )
+        assert is_isolated
+        counts.append(server.sent.get(script, 0))
+        found = np.frombuffer(server.posted["pixels"], np.uint8)
+        expected = picocodec.decode(GOLDEN / "photo-middle.pico", threads=1)
+        assert difference(found.reshape(*expected.shape[:2], 4)[:, :, :3], expected) <= 1
+    assert counts[1] == 3 * counts[0] > 0
+
+
 def test_a_model_that_is_not_there(page: Page) -> None:
     data = (GOLDEN / "photo-low.pico").read_bytes()
     info = picocodec.read_info(data)
