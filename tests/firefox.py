@@ -46,11 +46,11 @@ class Firefox:
 
         try:
             self.socket = eventually(connection)
+            self.call("session.new", capabilities={})
+            self.tab = self.call("browsingContext.getTree")["contexts"][0]["context"]
         except BaseException:
             self._stop()
             raise
-        self.call("session.new", capabilities={})
-        self.tab = self.call("browsingContext.getTree")["contexts"][0]["context"]
 
     def __enter__(self) -> Firefox:
         return self
