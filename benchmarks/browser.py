@@ -1,11 +1,12 @@
 """How long the npm package takes in headless Chromium, how much memory, and what it fetches.
 
-    make web && python benchmarks/browser.py [--megapixels 1,4,12] [--threads 1]
+    make web && python benchmarks/browser.py [--megapixels 1,4,12] [--threads 1,0]
 
-Prints, for pictures of a photo of `examples/photos` enlarged: seconds on the clock and of all
-processors together, for encoding, decoding and a decode at an eighth of the sides, networks being
-loaded; the memory of all of Chromium's processes at most, less what they had before; and the bytes
-of a first visit. `--threads 0` is all that the machine has.
+Prints tables for docs/browser.md, of a photo of `examples/photos` enlarged, networks being loaded:
+for each number of threads, 0 for all that the machine has, seconds on the clock for encoding,
+decoding and a decode at an eighth of the sides, in brackets those of all processors together; the
+memory of all of Chromium's processes at most, less what they had before; and the bytes of a first
+visit. Clocks say something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -111,56 +112,77 @@ def open_page(tab: Browser, server: Server, threads: int) -> None:
     )
 
 
-def measure(tab: Browser, server: Server, megapixels: float, threads: int) -> None:
+def measure(tab: Browser, server: Server, megapixels: float) -> str:
+    """The row of a table for a picture of a size."""
     server.files["photo.jpg"] = photo_of(megapixels)
     pid = tab.process.pid
     tab.run("fetch('/photo.jpg').then(r => r.blob()).then(b => { window.photo = b; })")
     before = usage(pid).memory
-    for step, script in STEPS.items():
+    cells, most = [f"{megapixels:g}"], 0
+    for script in STEPS.values():
         start, clock = usage(pid), time.perf_counter()
         with Peak(pid) as peak:
             tab.run(f"(async () => {{ return {script}; }})()")
         clock = time.perf_counter() - clock
-        cpu = usage(pid).seconds - start.seconds
-        memory = (peak.memory - before) / 1e6
+        cells.append(f"{clock:.1f} ({usage(pid).seconds - start.seconds:.1f})")
+        most = max(most, peak.memory - before)
+    return f"| {' | '.join([*cells, f'{most / 1e6:.0f}'])} |"
+
+
+LOAD = """(async () => {
+  const small = await (await fetch("/small.jpg")).blob();
+  const file = await pico.encode(small);
+  await pico.decode(file);
+  await pico.decode(file, { scale: 1 / 8 });
+})()"""
+
+
+def table(server: Server, megapixels: list[float], threads: int) -> None:
+    """What a browser of its own takes with so many threads."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        Browser(Path(profile)) as tab,
+    ):
+        tab.socket.settimeout(3600)
+        open_page(tab, server, threads)
+        count = threads or min(tab.run("navigator.hardwareConcurrency"), 8)
+        empty, start = usage(tab.process.pid).memory, time.perf_counter()
+        tab.run(LOAD)
+        loaded = (usage(tab.process.pid).memory - empty) / 1e6
         print(
-            f"{megapixels:4g} MP  {threads or 'all'} threads  {step:<10}{clock:8.1f} s on the clock"
-            f"{cpu:9.1f} s of processors {memory:7.0f} MB more",
-            flush=True,
+            f"\n{count} threads, networks loaded in {time.perf_counter() - start:.1f} s,", end=" "
         )
+        print(f"{loaded:.0f} MB\n")
+        print(f"| megapixels | {', s | '.join(STEPS)}, s | memory, MB |")
+        print(f"| --- |{' --- |' * len(STEPS)} --- |", flush=True)
+        for size in megapixels:
+            print(measure(tab, server, size), flush=True)
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return f"{next(named, 'an unknown processor')}, {os.cpu_count()} of them"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megapixels", default="1,4,12")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", default="1,0")
     args = parser.parse_args()
     if executable() is None or not (SITE / "pico.js").is_file():
         sys.exit("it needs Chromium, and `make web`")
-    with (
-        Server({"site": SITE}, isolated=True) as server,
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        Browser(Path(profile)) as tab,
-    ):
-        tab.socket.settimeout(3600)
-        open_page(tab, server, args.threads)
-        empty = usage(tab.process.pid).memory
+    print(f"on {machine()}; the load was {os.getloadavg()[0]:.1f} when this began")
+    sizes = [float(size) for size in args.megapixels.split(",")]
+    with Server({"site": SITE}, isolated=True) as server:
         server.files["small.jpg"] = photo_of(0.01)
-        start = time.perf_counter()
-        tab.run(
-            """(async () => {
-              const small = await (await fetch("/small.jpg")).blob();
-              const file = await pico.encode(small);
-              await pico.decode(file);
-              await pico.decode(file, { scale: 1 / 8 });
-            })()"""
-        )
-        loaded = (usage(tab.process.pid).memory - empty) / 1e6
-        print(f"networks loaded in {time.perf_counter() - start:.1f} s, {loaded:.0f} MB")
-        for megapixels in map(float, args.megapixels.split(",")):
-            measure(tab, server, megapixels, args.threads)
-    fetched = {path: count for path, count in server.sent.items() if path.startswith("/site/")}
-    for path, count in sorted(fetched.items(), key=lambda item: -item[1]):
+        visits = []
+        for threads in map(int, args.threads.split(",")):
+            server.sent.clear()
+            table(server, sizes, threads)
+            visits.append({p: n for p, n in server.sent.items() if p.startswith("/site/")})
+    print(f"\nbytes of a first visit: {sum(visits[0].values()):,}, not compressed by the server")
+    for path, count in sorted(visits[0].items(), key=lambda item: -item[1]):
         print(f"{count:12,}  {path}")
 
 

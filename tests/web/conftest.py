@@ -7,6 +7,7 @@ from pathlib import Path
 
 import browser
 import pytest
+from pages import empty_page
 from serving import Server
 
 ROOT = Path(__file__).parents[2]
@@ -47,28 +48,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Brows
 
 @pytest.fixture(scope="module")
 def page(package: Path, chromium: browser.Browser) -> Iterator[tuple[browser.Browser, Server]]:
-    """An empty page that has the package as `pico` and `format`, and the files of this repository
-    below `/cases` and `/golden`."""
-    roots = {
-        "dist": package,
-        "cases": ROOT / "conformance",
-        "golden": ROOT / "tests" / "golden",
-        "photos": ROOT / "examples" / "photos",
-    }
-    with Server(roots, isolated=True) as server:
-        chromium.visit(server.url + "/")
-        chromium.run(
-            """(async () => {
-              window.pico = await import("/dist/index.js");
-              window.format = await import("/dist/format.js");
-              window.bytesOf = async (url) =>
-                new Uint8Array(await (await fetch(url)).arrayBuffer());
-              window.post = (name, body) => fetch("/posted/" + name, { method: "POST", body });
-              window.attempt = async (work) => {
-                try { return await work(); } catch (error) {
-                  return `${error.name}: ${error.message}`;
-                }
-              };
-            })()"""
-        )
-        yield chromium, server
+    """An empty page that has the package, in Chromium."""
+    with empty_page(package, chromium) as found:
+        yield found

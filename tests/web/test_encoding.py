@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser
 from cases import Case, all_cases
+from pages import Page
 from PIL import Image, ImageCms
-from serving import Server
 from symbols import digests
 from tiny import drawing, photo
 
@@ -29,8 +28,6 @@ LARGE |= {"lossless-blocks", "av1-blocks", "av1-photos"}
 # The same picture at other qualities, or with other words in the header.
 LARGE |= {f"quality-{n}" for n in range(20, 100, 10)} | {"quality-33.3", "realism-0", "realism-128"}
 CASES = [case for case in all_cases([DEFAULT_MODEL]) if case.folder.name not in LARGE]
-
-Page = tuple[Browser, Server]
 
 
 def encoded(page: Page, source: bytes, options: str = "{}") -> bytes:

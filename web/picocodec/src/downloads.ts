@@ -1,4 +1,5 @@
 /** Files that are fetched once: verified by their SHA-256, then kept by the browser. */
+import { joined } from "./bytes.js";
 import { UnknownModel } from "./errors.js";
 import { sha256 } from "./format/checksums.js";
 import { gunzip } from "./images/zlib.js";
@@ -62,13 +63,7 @@ export async function fetchBytes(url: URL, downloaded: Downloaded): Promise<Byte
   } catch {
     throw new UnknownModel(`${url} cannot be fetched: the connection broke after ${length} bytes`);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(parts);
 }
 
 /** The browser's cache; none in a page that is not secure, and in private windows of some. */

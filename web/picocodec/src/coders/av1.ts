@@ -1,4 +1,5 @@
 /** Pieces kept as still pictures of AV1: docs/format.md, section 3. */
+import { joined } from "../bytes.js";
 import { CorruptTile, type PicoError } from "../errors.js";
 import { Coder, type Header, payloadOf, type Piece } from "../format/container.js";
 import type { Area } from "../format/tiles.js";
@@ -135,23 +136,13 @@ function avifOf(
       box("iprp", properties, uses),
     );
   const offset = start.length + meta(0).length + 8;
-  return concatenated(start, meta(offset), box("mdat", stream));
+  return joined([start, meta(offset), box("mdat", stream)]);
 }
 
 /** A box of an AVIF file. */
 function box(kind: string, ...parts: ArrayLike<number>[]): Uint8Array {
-  const body = concatenated(...parts);
-  return concatenated(u32(8 + body.length), ascii(kind), body);
-}
-
-function concatenated(...parts: ArrayLike<number>[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  const body = joined(parts);
+  return joined([u32(8 + body.length), ascii(kind), body]);
 }
 
 function u32(value: number): number[] {

@@ -1,7 +1,7 @@
 /** Picture to file: tiles -> looks -> learned or lossless -> payloads -> container. */
 import type { LearnedCoder } from "../coders/learned.js";
 import { TargetTooSmall, UnsupportedImage } from "../errors.js";
-import { Coder } from "../format/container.js";
+import { Coder, MAX_SIDE } from "../format/container.js";
 import { type Area, grown, layout, MARGIN } from "../format/tiles.js";
 import { writeFile, type WrittenChunk, type WrittenPiece } from "../format/writer.js";
 import { chunksOfMetadata, type Metadata } from "../images/metadata.js";
@@ -14,7 +14,6 @@ import { isTooRich, type Look, lookAt } from "./features.js";
 import { fill, MAX_PASSES } from "./rate.js";
 
 const MAX_LEVEL = 1000;
-const MAX_SIDE = 2 ** 20;
 
 /** A tile of a picture, what it looks like, and what its level has over the picture's. */
 interface Place {
@@ -126,7 +125,7 @@ class Encoder {
     if (isTooRich(this.picture, tile, most)) return null;
     const exact = await drawn(this.picture, tile, level);
     if (!exact || exact.payload.length > most) return null;
-    if (8 * exact.payload.length < 8 * size) return exact;
+    if (exact.payload.length < size) return exact;
     const { model } = this.coder;
     const area = grown(tile, MARGIN);
     const canvas = await this.coder.canvas(learned.symbols, area, level, model.realism);

@@ -1,4 +1,5 @@
 /** Structure to bytes: docs/format.md, sections 1 to 5. */
+import { joined } from "../bytes.js";
 import { crc16, crc32 } from "./checksums.js";
 
 /** A piece to be written; `level` in thousandths, `rows` and `columns` of tiles. */
@@ -39,18 +40,11 @@ const HAS_CHUNKS = 4;
 /** A whole file. */
 export function writeFile(parts: Parts): Uint8Array<ArrayBuffer> {
   const header = headerOf(parts);
-  const data = [
-    Uint8Array.from(header),
+  return joined([
+    header,
     ...parts.pieces.map((piece) => piece.payload),
     ...parts.chunks.map((chunk) => chunk.data),
-  ];
-  const file = new Uint8Array(data.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of data) {
-    file.set(part, at);
-    at += part.length;
-  }
-  return file;
+  ]);
 }
 
 function headerOf({ width, height, level, model, check, gray, pieces, chunks }: Parts): number[] {

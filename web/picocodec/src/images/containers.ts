@@ -1,4 +1,5 @@
 /** Picture files apart from their pixels: metadata out of them, and files without it. */
+import { joined } from "../bytes.js";
 import { type Metadata, NO_METADATA } from "./metadata.js";
 import { type AlphaPixels, chunkBytes, chunksOf, readAlphaPng } from "./png.js";
 import { inflate } from "./zlib.js";
@@ -57,7 +58,7 @@ function openJpeg(file: Bytes): Opened | null {
     } else kept.push(segment);
     at += 2 + length;
   }
-  const icc = usable(profile.length ? joined(profile) : null);
+  const icc = usable(profile.length ? joined(profile.filter((part) => part)) : null);
   const parts = [...kept, ...(icc ? [] : colours), file.subarray(at)];
   return { metadata: { icc, exif, xmp }, file: joined(parts), pixels: null, opaque: null };
 }
@@ -155,15 +156,4 @@ function startsWith(bytes: Uint8Array, text: string): boolean {
 
 function ascii(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
-}
-
-function joined(parts: readonly Uint8Array[]): Bytes {
-  const present = parts.filter((part) => part !== undefined);
-  const whole = new Uint8Array(present.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of present) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

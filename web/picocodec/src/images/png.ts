@@ -1,4 +1,5 @@
 /** PNG files of 8 bits: gray to be read (alpha, docs/format.md, 5), gray and colours to be written. */
+import { joined } from "../bytes.js";
 import { CorruptChunk } from "../errors.js";
 import { crc32 } from "../format/checksums.js";
 import { deflate, inflate } from "./zlib.js";
@@ -59,14 +60,7 @@ export async function writePng(
     { type: "IDAT", data: pixels },
     { type: "IEND", data: new Uint8Array() },
   ].map(chunkBytes);
-  const file = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 8));
-  file.set(SIGNATURE);
-  let at = SIGNATURE.length;
-  for (const chunk of chunks) {
-    file.set(chunk, at);
-    at += chunk.length;
-  }
-  return file;
+  return joined([SIGNATURE, ...chunks]);
 }
 
 /** The chunks of a PNG file; null if it is none, or does not end where its chunks do. */

@@ -1,4 +1,5 @@
 /** zlib (RFC 1950), by the browser. */
+import { joined } from "../bytes.js";
 
 /** Throws where the data is damaged, ends early, has something behind it, or is over the limit. */
 export async function inflate(
@@ -17,7 +18,7 @@ export async function inflate(
       throw new RangeError(`more than ${most} bytes`);
     }
   }
-  return joined(found, length);
+  return joined(found);
 }
 
 export async function deflate(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
@@ -33,14 +34,4 @@ export async function gunzip(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
 
 function streamOf(parts: readonly Uint8Array[]): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new Blob([...parts] as BlobPart[]).stream() as ReadableStream<Uint8Array<ArrayBuffer>>;
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
