@@ -32,8 +32,6 @@ TINY = Shape(
     decoder_blocks_8=2,
     dial_blocks=1,
     overlap=8,
-    noise_channels=72,
-    grain_bands=2,
 )
 
 

@@ -24,7 +24,6 @@ from picolab.networks.blocks import (
     to_squares,
 )
 from picolab.networks.cost import multiply_accumulates
-from picolab.networks.grain import Grain
 from picolab.networks.layers import fold
 from picolab.networks.model import (
     GRID_ORDER,
@@ -130,26 +129,6 @@ def test_realism_0_does_not_need_noise_and_1_follows_it() -> None:
     torch.testing.assert_close(zero, closest)
     assert (one[0] - one[1]).abs().max() > 1e-3
     assert (one[0] - closest).abs().max() > 1e-3
-
-
-@torch.no_grad()
-def test_grain_is_the_same_of_squares_and_of_pixels() -> None:
-    grain = lively(Grain(6, 3, TINY.knots))
-    x, noise = torch.randn(2, 6, 5, 4), torch.randn(2, 64, 5, 4)
-    level, realism = torch.tensor([0.2, 0.8]), torch.tensor([0.5, 1.0])
-    ours = from_patches(grain(x, level, realism, noise))
-    assert ours.std() > 1e-3
-    torch.testing.assert_close(fold(grain)(x, level, realism, noise), ours, atol=1e-5, rtol=1e-5)
-
-
-@torch.no_grad()
-def test_grain_follows_its_pixels_noise_as_far_as_its_filter_reaches() -> None:
-    grain = lively(Grain(6, 2, TINY.knots))
-    x, noise = torch.randn(1, 6, 4, 4), torch.zeros(1, 64, 4, 4)
-    noise[0, 3 * 8 + 5, 1, 2] = 1  # the pixel in row 11, column 21
-    grown = from_patches(grain(x, torch.tensor([0.5]), torch.ones(1), noise))
-    rows, columns = grown[0].abs().amax(0).nonzero().unbind(1)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (7, 15, 17, 25)
 
 
 def bits(scale_index: float, values: Tensor, noise: Tensor | None) -> float:

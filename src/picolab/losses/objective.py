@@ -137,7 +137,9 @@ class Objective(nn.Module):
         least = self.weights.alex_zoom
         if least < 1:
             factor = least + (1 - least) * float(place[2])
-            x, picture = reduced(x, factor), reduced(picture, factor)
+            # Few sizes: libraries of convolutions keep memory for each that they ever saw.
+            side = max(round(factor * x.shape[3] / BLOCK), 1) * BLOCK
+            x, picture = reduced(x, side), reduced(picture, side)
         lpips = self.alex(x, picture)
         parts["lpips_alex"] = lpips.detach().mean()
         return self.weights.lpips_alex * lpips
@@ -173,9 +175,9 @@ def window(x: Tensor, side: int, place: Tensor) -> Tensor:
     return x[:, :, top : top + side, left : left + side]
 
 
-def reduced(x: Tensor, factor: float) -> Tensor:
-    """x `[B, C, H, W]` at a factor of its size, without aliasing."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", antialias=True)
+def reduced(x: Tensor, side: int) -> Tensor:
+    """Squares `[B, C, S, S]` at another side, without aliasing."""
+    return F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
 
 
 def draw_realism(batch: int, weights: LossWeights, generator: torch.Generator) -> Tensor:

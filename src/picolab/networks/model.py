@@ -43,7 +43,6 @@ from picolab.networks.blocks import (
     scaled,
     to_squares,
 )
-from picolab.networks.grain import Grain
 from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
 from picolab.networks.layers import Gains, interpolate_knots, plain_conv, with_overlap
 from picolab.networks.shape import Shape
@@ -359,11 +358,10 @@ class Decoder(nn.Module):
         self.up = Up(c16, c8)
         self.chain8 = Chain(c8, s.decoder_blocks_8 - s.dial_blocks, k, own.expand_8, own.block)
         self.dial = nn.ModuleList(
-            DialBlock(c8, s.dial_noise, k, own.expand_8, own.block) for _ in range(s.dial_blocks)
+            DialBlock(c8, s.noise_channels, k, own.expand_8, own.block)
+            for _ in range(s.dial_blocks)
         )
         self.head = ToPatches(c8)
-        self.grain = Grain(c8, s.grain_bands, k) if s.grain_bands else None
-        self.dial_noise = s.dial_noise
         self.shortcut = LatentToSquares(s.y_channels, s.overlap)
 
     def forward(
@@ -376,13 +374,9 @@ class Decoder(nn.Module):
         y_hat = scaled(y_hat, self.gain(level))
         h = self.chain16(self.stem(y_hat), level)
         h = self.chain8(self.up(h), level)
-        of_dial = None if noise is None else noise[:, : self.dial_noise]
         for block in self.dial:
-            h = block(h, level, realism, of_dial)
-        picture = self.head(h) + self.shortcut(y_hat)
-        if self.grain is not None and realism is not None and noise is not None:
-            picture = picture + self.grain(h, level, realism, noise[:, self.dial_noise :])
-        return picture
+            h = block(h, level, realism, noise)
+        return self.head(h) + self.shortcut(y_hat)
 
 
 class Coded(NamedTuple):

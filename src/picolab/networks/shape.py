@@ -7,14 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ZERO_IS_FINE = (
-    "overlap",
-    "noise_channels",
-    "grain_bands",
-    "decoder_expand_8",
-    "decoder_expand_16",
-)
-GRAIN_NOISE = 64  # channels of noise that are a number for each pixel of a square of 8x8
+ZERO_IS_FINE = ("overlap", "noise_channels", "decoder_expand_8", "decoder_expand_16")
 BLOCKS = ("31", "311")  # kernels of a block's convolutions, see blocks.py
 INTEGER_LIMIT = 112  # channels of the integer network: its sums stay exact in 32-bit floats
 
@@ -59,8 +52,7 @@ class Shape:
     decoder_expand_16: int = 0
     decoder_block: str = ""
     dial_blocks: int = 2  # the decoder's last blocks, which follow level and realism
-    noise_channels: int = 8  # of the decoder's noise, where realism is not 0
-    grain_bands: int = 0  # of grain, pixel by pixel, from the last 64 channels of the noise
+    noise_channels: int = 8  # that these blocks are given where realism is not 0
     overlap: int = 32  # channels of y whose part of the shortcut reaches into the blocks around
     knots: int = 8  # of everything that is interpolated over the level
 
@@ -76,11 +68,6 @@ class Shape:
             raise ValueError(
                 f"model shape: dial_blocks = {self.dial_blocks} must be at most decoder_blocks_8"
             )
-        if self.grain_bands and self.noise_channels < GRAIN_NOISE:
-            raise ValueError(
-                f"model shape: noise_channels = {self.noise_channels} must be at least "
-                f"{GRAIN_NOISE} with grain_bands"
-            )
         for kind in (self.block, self.decoder_block or self.block):
             if kind not in BLOCKS:
                 raise ValueError(f"model shape: block {kind!r} is none of {', '.join(BLOCKS)}")
@@ -89,11 +76,6 @@ class Shape:
         for key in ("z_channels", "scale_channels"):
             if getattr(self, key) > INTEGER_LIMIT:
                 raise ValueError(f"model shape: {key} must be at most {INTEGER_LIMIT}")
-
-    @property
-    def dial_noise(self) -> int:
-        """Channels of the noise that the dial's blocks see: all but the grain's."""
-        return self.noise_channels - (GRAIN_NOISE if self.grain_bands else 0)
 
     @property
     def of_decoder(self) -> Chains:

@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from picolab.networks.shape import GRAIN_NOISE
-
 PATCH_CHANNELS, SQUARE_CHANNELS = 3 * 8**2, 3 * 16**2
-FILTER = 9**2  # numbers of a band of grain's filter
 
 # What each side runs for a tile, in the names of the codec's parts, ...
 ENTROPY = ("scale_decoder", "context_decoder", "context_model")
@@ -141,13 +138,9 @@ def _decoder(s: Mapping[str, Any]) -> Iterator[Layer]:
     yield _gains(part, s, y)
     yield _gains(part, s, c16)
     yield _gains(part, s, c8, 1 + 2 * dial)
-    # The dial's noise and grain, which are nothing where realism is 0.
-    bands = np.asarray(s["grain_bands"])
-    noise = s["noise_channels"] - GRAIN_NOISE * (bands > 0)
+    # The dial's noise, which is nothing where realism is 0.
+    noise = s["noise_channels"]
     yield Layer(part, 1, math.inf, noise, c8, dial * (np.asarray(noise) > 0))
-    yield Layer(part, 1, math.inf, c8, GRAIN_NOISE * bands, bands > 0)
-    yield Layer(part, 1, math.inf, FILTER + 3, bands, scaled=False, biases=0)
-    yield _gains(part, s, bands)
 
 
 def _own(s: Mapping[str, Any], field: str) -> Any:
