@@ -26,6 +26,7 @@ from picolab.release.release import read_trained, release
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 from picolab.training.control import BitTargets, LambdaController
 from picolab.training.lineage import Batch, Lineage, Stage, read_lineage
+from picolab.training.machine import without_denormals
 from picolab.training.muon import Muon, orthogonal
 from picolab.training.run import Options, Run, learning_parameters
 from picolab.training.step import Kernels, Sample, entropy_alone, rate_and_distortion
@@ -377,3 +378,10 @@ def test_a_checkpoint_becomes_a_model_that_codes_files(lineage: Lineage, tmp_pat
     decoded = model.synthesise(symbols, z_symbols, 500)
     assert decoded.shape == picture.shape
     assert np.abs(decoded - picture).mean() < np.abs(picture - 0.5).mean()
+
+
+def test_what_runs_after_training_has_numbers_near_zero_again() -> None:
+    least = torch.tensor(1e-40)
+    with without_denormals():
+        assert (least * 1).item() == 0
+    assert (least * 1).item() > 0

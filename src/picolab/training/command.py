@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from picolab.training.machine import keep_pages
+    from picolab.training.machine import keep_pages, without_denormals
 
     keep_pages()
     import torch
@@ -48,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
     from picolab.training.run import Options, run_stage
 
     torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)
     lineage = read_lineage(args.recipe, args.tiles)
     stage = lineage.stage(args.stage) if args.stage else lineage.stages[0]
     options = Options(
@@ -63,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         lpips=not args.no_lpips,
     )
-    done = run_stage(lineage, stage, options)
+    with without_denormals():
+        done = run_stage(lineage, stage, options)
     if done.rank == 0:
         kind = str(done.dtype).removeprefix("torch.")
         print(f"{stage.name}: {done.progress.pixels:.4g} pixels, {kind}, in {done.own_folder}")

@@ -27,7 +27,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_drawings_are_kept_without_loss() -> None:
     pixels = drawing(200, 300)
-    data = picocodec.encode(pixels, 95)
+    data = picocodec.encode(pixels, 90)
     assert kinds(data) == ["lossless"]
     assert np.array_equal(picocodec.decode(data), pixels)
     assert len(data) == container.read_header(data).size + len(encode_lossless(pixels))
@@ -48,7 +48,7 @@ def test_photos_are_not() -> None:
 def test_each_tile_has_its_own_mode() -> None:
     """A page with a photo that begins shortly before the border between two tiles."""
     pixels = np.concatenate([drawing(100, 480), photo(100, 424)], axis=1)
-    data = picocodec.encode(pixels, 95)
+    data = picocodec.encode(pixels, 90)
     assert kinds(data) == ["lossless", "learned"]
     decoded = picocodec.decode(data)
     assert np.array_equal(decoded[:, :504], pixels[:, :504])
@@ -85,7 +85,7 @@ def test_blocks_say_once_what_repeats() -> None:
 
 def test_a_block_with_a_photo_in_it_is_not_joined() -> None:
     pixels = np.concatenate([drawing(90, 1008), photo(90, 504)], axis=1)
-    data = picocodec.encode(pixels, 95)
+    data = picocodec.encode(pixels, 90)
     assert kinds(data) == ["lossless", "lossless", "learned"]
     assert np.array_equal(picocodec.decode(data)[:, :1008], pixels[:, :1008])
 
