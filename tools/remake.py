@@ -1,4 +1,4 @@
-"""Make again all that the default model is in: once it is new, or was never published.
+"""Make all that the default model is in, once it is new: before its list is first committed.
 
     python tools/remake.py                     # from the model that is there
     python tools/remake.py runs/NAME/STAGE/checkpoint --realism 0.6 --preview TILES
@@ -6,7 +6,9 @@
 With a checkpoint, `picolab release` makes the model of it first, and the one before is kept where
 that fails. The default model is named in src/picocodec/model/store.py alone. What depends on it:
 golden files, the conformance set, the list of both in tests/released, hostile files, the page's
-sample. What this model had of them is replaced; those of others are left alone.
+sample. What this model had of them is replaced; those of others are left alone. A model whose list
+is committed keeps it, as tests/picocodec/model/test_released.py demands: what is new has a new
+version.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ def run(*arguments: str | Path) -> None:
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT)
     if done.returncode:
         raise SystemExit(done.returncode)
+
+
+def committed() -> bool:
+    """Whether git has the list of the default model's files already."""
+    command = ["git", "ls-files", f"tests/released/*/{DEFAULT_MODEL}.sha256"]
+    return bool(subprocess.check_output(command, cwd=ROOT))
 
 
 def release(checkpoint: Path, realism: float, preview: Path) -> None:
@@ -65,6 +73,8 @@ def main() -> None:
     parser.add_argument("--realism", type=float, default=1.0, help="its default (%(default)s)")
     parser.add_argument("--preview", type=Path, help="a folder of tiles to fit its preview to")
     args = parser.parse_args()
+    if committed():
+        parser.error(f"the list of {DEFAULT_MODEL} is committed: name a new version in store.py")
     if args.checkpoint:
         if args.preview is None:
             parser.error("a checkpoint needs --preview, a folder of tiles")
