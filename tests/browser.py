@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import websocket
@@ -24,7 +24,35 @@ def executable() -> str | None:
     return next((found for found in map(shutil.which, NAMES) if found), None)
 
 
-class Browser:
+class Driven:
+    """A browser's process, and a socket that takes its commands; use as a context."""
+
+    process: subprocess.Popen[bytes]
+    socket: websocket.WebSocket
+    calls = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.close()
+        self.stop()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        self.calls += 1
+        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self.socket.recv())
+            if answer.get("id") == self.calls:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+
+class Browser(Driven):
     """One tab of `width` x `height` pixels; use as a context."""
 
     def __init__(self, profile: Path, width: int = 1200, height: int = 900) -> None:
@@ -50,25 +78,7 @@ class Browser:
         self.socket = websocket.create_connection(
             eventually(tab), timeout=PATIENCE, suppress_origin=True
         )
-        self.calls = 0
         self.call("Page.enable")
-
-    def __enter__(self) -> Browser:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.socket.close()
-        self.process.terminate()
-        self.process.wait()
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        self.calls += 1
-        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": params}))
-        while True:
-            answer = json.loads(self.socket.recv())
-            if answer.get("id") == self.calls:
-                assert "error" not in answer, answer
-                return answer["result"]
 
     def open(self, file: Path) -> None:
         self.visit(file.resolve().as_uri())

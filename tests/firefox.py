@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import websocket
-from browser import eventually
+from browser import Driven, eventually
 
 NAMES = ("firefox", "firefox-esr")
 PATIENCE = 300  # seconds: it starts even more slowly than Chromium
@@ -24,7 +24,7 @@ def executable() -> str | None:
     return next((found for found in map(shutil.which, NAMES) if found), None)
 
 
-class Firefox:
+class Firefox(Driven):
     """One tab, with the part of `browser.Browser` that pages without a mouse need."""
 
     def __init__(self, profile: Path) -> None:
@@ -37,7 +37,6 @@ class Firefox:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self.calls = 0
 
         def connection() -> websocket.WebSocket:
             server = json.loads((profile / "WebDriverBiDiServer.json").read_text() or 1 / 0)
@@ -49,28 +48,8 @@ class Firefox:
             self.call("session.new", capabilities={})
             self.tab = self.call("browsingContext.getTree")["contexts"][0]["context"]
         except BaseException:
-            self._stop()
+            self.stop()
             raise
-
-    def __enter__(self) -> Firefox:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.socket.close()
-        self._stop()
-
-    def _stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        self.calls += 1
-        self.socket.send(json.dumps({"id": self.calls, "method": method, "params": params}))
-        while True:
-            answer = json.loads(self.socket.recv())
-            if answer.get("id") == self.calls:
-                assert answer["type"] == "success", answer
-                return answer["result"]
 
     def visit(self, url: str) -> None:
         self.call("browsingContext.navigate", context=self.tab, url=url, wait="complete")

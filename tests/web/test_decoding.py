@@ -101,12 +101,8 @@ def test_reduced(page: Page, name: str, divisor: int) -> None:
     data = (GOLDEN / f"{name}.pico").read_bytes()
     options = f"{{scale: 1 / {divisor}, upright: false, colours: 'stored'}}"
     found, expected = shown_by_python(page, data, options, scale=1 / divisor)
-    info = picocodec.read_info(data)
-    whole = np.s_[: info.height // divisor, : info.width // divisor]
     # Pillow rounds colours to bytes before and after it weighs them by alpha.
-    assert difference(found[whole], expected[whole]) <= (3 if name.startswith("alpha") else 1)
-    # A pixel that goes over the edge has some of what the encoder saw there, four by four.
-    assert difference(found, expected) <= (8 if divisor > 2 else 3)
+    assert difference(found, expected) <= (3 if name.startswith("alpha") else 1)
 
 
 def test_realism(page: Page) -> None:
@@ -116,7 +112,7 @@ def test_realism(page: Page) -> None:
         found, expected = shown_by_python(page, data, f"{{realism: {realism}}}", realism=realism)
         assert difference(found, expected) <= 1
         shown.append(found)
-    # More than the tolerance of both: the dial of this model moves no pixel of it by more than 5.
+    # More than the tolerance of both: the dial of this model moves no pixel of it by more than 7.
     assert difference(shown[0], shown[2]) > 2
 
 

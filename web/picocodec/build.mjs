@@ -5,7 +5,6 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { quartered } from "./quarter.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
@@ -19,7 +18,7 @@ function copyRuntime() {
   cpSync(join(runtime, `${name}.mjs`), join(dist, "ort", `${name}.mjs`));
   const wasm = readFileSync(join(runtime, `${name}.wasm`));
   const target = join(dist, "ort", `${name}.wasm.gz`);
-  const hash = sha256(wasm);
+  const hash = createHash("sha256").update(wasm).digest("hex");
   // Any file server then sends a quarter of the bytes, whether it compresses or not.
   const stamp = join(dist, "ort", "made-from");
   if (!existsSync(target) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
@@ -27,22 +26,6 @@ function copyRuntime() {
     writeFileSync(stamp, hash);
   }
   return hash;
-}
-
-/** What previews at a quarter of the sides and less are made with, in a model's folder. */
-function addQuarter(folder) {
-  const preview = join(folder, "preview.onnx");
-  if (!existsSync(preview)) return;
-  const network = quartered(readFileSync(preview));
-  writeFileSync(join(folder, "quarter.onnx"), network);
-  const description = join(folder, "model.toml");
-  const hashes = '[sha256]\n';
-  const line = `"quarter.onnx" = "${sha256(network)}"\n`;
-  writeFileSync(description, readFileSync(description, "utf8").replace(hashes, hashes + line));
-}
-
-function sha256(bytes) {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function copyModels() {
@@ -55,7 +38,6 @@ function copyModels() {
       const from = join(models, name, file);
       if (existsSync(from)) cpSync(from, join(dist, "models", name, file));
     }
-    addQuarter(join(dist, "models", name));
   }
   // The model that Python's encoder takes, too.
   const store = readFileSync(join(source, "model", "store.py"), "utf8");

@@ -60,18 +60,6 @@ def test_formulas_are_what_networks_count(space: Space, name: str) -> None:
         assert costs.parameters[at] == sum(sizes.values())
 
 
-@pytest.mark.parametrize("name", ["decoder", "encoder"])
-def test_costs_of_many_are_those_of_each(space: Space, name: str) -> None:
-    side = space.side(name)
-    numbers = np.random.default_rng(0).choice(side.count, 200, replace=False)
-    costs = cost_of(side.columns(numbers), len(numbers))
-    for at, number in enumerate(numbers):
-        alone = cost_of(side.shape(int(number)).to_dict(), 1)
-        assert costs.decoding[at] == pytest.approx(alone.decoding[0])
-        assert costs.encoding[at] == pytest.approx(alone.encoding[0])
-        assert costs.parameters[at] == alone.parameters[0]
-
-
 def test_what_no_choice_names_counts_too(space: Space) -> None:
     for changes in ({"knots": 3}, {"overlap": 16}, {"dial_blocks": 0}, {"noise_channels": 0}):
         shape = replace(space.base, **changes)

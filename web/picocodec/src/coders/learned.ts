@@ -50,21 +50,10 @@ export class LearnedCoder {
     return (await this.networks.run(this.model, "synthesis", inputs)).picture!;
   }
 
-  /**
-   * By how much a preview can divide the sides, at most by `divisor`: the more, the less work. 1:
-   * the model has none.
-   */
-  previewDivisor(divisor: number): 1 | 2 | 4 {
-    const { hashes } = this.model;
-    if (divisor >= 4 && hashes.has("quarter.onnx")) return 4;
-    return divisor >= 2 && hashes.has("preview.onnx") ? 2 : 1;
-  }
-
-  /** About the canvas, of sides divided by what `previewDivisor` says, which is not 1. */
-  async preview(symbols: Symbols, area: Area, level: number, divisor: 2 | 4): Promise<Floats> {
+  /** About the same at half the sides, of models that have a preview. */
+  async preview(symbols: Symbols, area: Area, level: number): Promise<Floats> {
     const inputs = this.latents(symbols, area, level);
-    const network = divisor === 4 ? "quarter" : "preview";
-    return (await this.networks.run(this.model, network, inputs)).picture!;
+    return (await this.networks.run(this.model, "preview", inputs)).picture!;
   }
 
   /** Codes a canvas `[1, 3, H, W]` of what covers `area`, at a level in thousandths. */
@@ -79,7 +68,7 @@ export class LearnedCoder {
     const coded = Float32Array.from(indices, (index) => (index >= model.skipBelow ? 1 : 0));
     const inputs = {
       y,
-      z: { data: new Float32Array(z), shape: analysed.z!.shape },
+      z: { data: Float32Array.from(z), shape: analysed.z!.shape },
       coded: { data: coded, shape: y.shape },
       level: of,
     };
@@ -111,9 +100,9 @@ export class LearnedCoder {
   private latents({ z, y }: Symbols, area: Area, level: number): Record<string, Floats> {
     const { zRows, zColumns, yRows, yColumns } = gridOf(area);
     return {
-      z: { data: new Float32Array(z), shape: [1, planes(z, zRows, zColumns), zRows, zColumns] },
+      z: { data: Float32Array.from(z), shape: [1, planes(z, zRows, zColumns), zRows, zColumns] },
       symbols: {
-        data: new Float32Array(y),
+        data: Float32Array.from(y),
         shape: [1, planes(y, yRows, yColumns), yRows, yColumns],
       },
       level: { data: Float32Array.of(level / 1000), shape: [1] },

@@ -6,7 +6,7 @@ import { losslessImage } from "../coders/lossless.js";
 import { checkModel, type Symbols } from "../coders/symbols.js";
 import { CorruptTile } from "../errors.js";
 import { Coder, type Header, payloadOf, type Piece } from "../format/container.js";
-import { type Area, common, divided, grown, isEmpty, MARGIN } from "../format/tiles.js";
+import { type Area, common, grown, halved, isEmpty, MARGIN } from "../format/tiles.js";
 import {
   copyPixels, emptyRaster, indexOf, makeGray, paintCanvas, type Raster,
 } from "../images/pixels.js";
@@ -53,15 +53,16 @@ export async function decodePixels(
   const coder = reached ? await coders(header.model) : null;
   if (coder) checkModel(coder.model, header);
   const realism = request.realism ?? recommended(header, coder);
-  const shrunk = previewDivisor(request, alpha !== null, coder, realism);
-  const isFaded = header.pieces.length > 1 && shrunk === 1;
+  const isPreview = isPreviewEnough(request, alpha !== null, coder, realism);
+  const isFaded = header.pieces.length > 1 && !isPreview;
   const needed = header.pieces
     .map((piece, number) => ({ piece, number }))
     .filter(({ piece }) => isNeeded(piece, isFaded ? MARGIN : 0));
   for (const { number } of needed) payloadOf(file, header, number);
 
-  const picture = emptyRaster(divided(wanted, shrunk));
-  const work = new TileWork(file, header, coder, realism, shrunk, isFaded, picture);
+  const place = isPreview ? halved(wanted) : wanted;
+  const picture = emptyRaster(place);
+  const work = new TileWork(file, header, coder, realism, isPreview, isFaded, picture);
   const fader = new Fader(picture, header.gray);
   let frames: Frame[] = [];
   for (const [i, { piece, number }] of needed.entries()) {
@@ -76,7 +77,8 @@ export async function decodePixels(
     running.progress(i + 1, needed.length);
   }
   if (opacity) setAlpha(picture, opacity, header.width);
-  return divisor > shrunk ? reduced(picture, divisor / shrunk) : picture;
+  const left = isPreview ? divisor / 2 : divisor;
+  return left > 1 ? reduced(picture, left) : picture;
 }
 
 function touches(own: Area, wanted: Area, margin: number): boolean {
@@ -87,16 +89,16 @@ function recommended(header: Header, coder: LearnedCoder | null): number {
   return header.realism === null ? (coder?.model.realism ?? 0) : header.realism / 255;
 }
 
-/** By how much the model's preview divides the sides, where that will do; else 1. */
-function previewDivisor(
+/** Whether the model's preview, at half the sides, will do. */
+function isPreviewEnough(
   { divisor, wanted }: Request,
   hasAlpha: boolean,
   coder: LearnedCoder | null,
   realism: number,
-): 1 | 2 | 4 {
-  const isOnGrid = wanted.left % divisor === 0 && wanted.top % divisor === 0;
-  if (!isOnGrid || hasAlpha || !coder || realism !== coder.model.realism) return 1;
-  return coder.previewDivisor(divisor);
+): boolean {
+  const isOnGrid = divisor > 1 && wanted.left % divisor === 0 && wanted.top % divisor === 0;
+  if (!isOnGrid || hasAlpha || !coder) return false;
+  return coder.model.hashes.has("preview.onnx") && realism === coder.model.realism;
 }
 
 function setAlpha(picture: Raster, opacity: Uint8Array, width: number): void {
@@ -109,14 +111,14 @@ function setAlpha(picture: Raster, opacity: Uint8Array, width: number): void {
   }
 }
 
-/** Paints pieces into a picture, whose sides a preview has divided by `shrunk`. */
+/** Paints pieces into a picture, in that of half the sides if it is a preview. */
 class TileWork {
   constructor(
     private readonly file: Uint8Array,
     private readonly header: Header,
     private readonly learned: LearnedCoder | null,
     private readonly realism: number,
-    private readonly shrunk: 1 | 2 | 4,
+    private readonly isPreview: boolean,
     private readonly isFaded: boolean,
     private readonly picture: Raster,
   ) {}
@@ -127,17 +129,16 @@ class TileWork {
       piece.coder === Coder.Learned
         ? await this.paintLearned(piece, number)
         : await this.paintImage(piece, number);
-    if (this.header.gray) makeGray(this.picture, divided(piece.own, this.shrunk));
+    if (this.header.gray) makeGray(this.picture, this.isPreview ? halved(piece.own) : piece.own);
     return frame;
   }
 
   private async paintLearned(piece: Piece, number: number): Promise<Frame | null> {
     const learned = this.learned!;
-    const { shrunk } = this;
     const symbols = await this.symbolsOf(number, piece);
-    if (shrunk !== 1) {
-      const small = await learned.preview(symbols, piece.area, piece.level, shrunk);
-      paintCanvas(small, divided(piece.own, shrunk), MARGIN / shrunk, this.picture);
+    if (this.isPreview) {
+      const half = await learned.preview(symbols, piece.area, piece.level);
+      paintCanvas(half, halved(piece.own), MARGIN / 2, this.picture);
       return null;
     }
     const canvas = await learned.canvas(symbols, piece.area, piece.level, this.realism);
@@ -164,10 +165,10 @@ class TileWork {
         ? await av1Pixels(av1Image(this.file, this.header, number))
         : await losslessPixels(losslessImage(this.file, this.header, number));
     const shown: Raster = { area: piece.area, data: image.data };
-    if (this.shrunk !== 1) {
+    if (this.isPreview) {
       const own = emptyRaster(piece.own);
       copyPixels(shown, own, piece.own);
-      copyPixels(reduced(own, this.shrunk), this.picture, divided(piece.own, this.shrunk));
+      copyPixels(reduced(own, 2), this.picture, halved(piece.own));
       return null;
     }
     copyPixels(shown, this.picture, piece.own);

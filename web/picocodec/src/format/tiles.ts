@@ -89,12 +89,12 @@ export function grown({ top, left, height, width }: Area, margin: number): Area 
   };
 }
 
-/** Its place and size in a picture of smaller sides, rounded up; its corner can be divided so. */
-export function divided({ top, left, height, width }: Area, divisor: number): Area {
+/** Its place and size in a picture of half the sides, rounded up; its corner is even. */
+export function halved({ top, left, height, width }: Area): Area {
   return {
-    top: top / divisor,
-    left: left / divisor,
-    height: Math.ceil(height / divisor),
-    width: Math.ceil(width / divisor),
+    top: top / 2,
+    left: left / 2,
+    height: Math.ceil(height / 2),
+    width: Math.ceil(width / 2),
   };
 }
