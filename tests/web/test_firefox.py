@@ -68,3 +68,24 @@ def test_alpha_is_kept(page: Page) -> None:
     found = picocodec.decode(encoded(page, png(np.dstack([pixels, alpha])), "{quality: 80}"))
     assert np.array_equal(found[:, :, 3], alpha)
     assert psnr(found[:, :, :3], pixels) > 30
+
+
+def test_a_picture_of_the_page(page: Page) -> None:
+    """`<img data-pico>` shows it."""
+    size = page[0].run(
+        f"""(async () => {{
+          const image = new Image();
+          image.dataset.pico = "/golden/{DEFAULT_MODEL}/photo-middle.pico";
+          const shown = new Promise((resolve) => {{
+            for (const kind of ["picoload", "picoerror"]) image.addEventListener(kind, resolve);
+          }});
+          document.body.append(image);
+          await import("/dist/pico-image.js");
+          const event = await shown;
+          return [event.type, image.naturalWidth, image.naturalHeight];
+        }})()"""
+    )
+    info = picocodec.read_info(
+        (Path(__file__).parents[1] / "golden" / DEFAULT_MODEL / "photo-middle.pico").read_bytes()
+    )
+    assert size == ["picoload", info.width, info.height]

@@ -11,8 +11,8 @@ import type {
 export interface Settings {
   /** The folder of the package's files: `worker.js`, `ort/`, `models/`. Where it lies, if not told. */
   readonly assets?: string | URL;
-  /** At most; 0, the default, is all that the machine has, up to 8. More than one only works in
-   * pages that are isolated from others (COOP and COEP). */
+  /** At most; 0, the default, is all that the machine has, up to 8, and one in Firefox. More than
+   * one only works in pages that are isolated from others (COOP and COEP). */
   readonly threads?: number;
 }
 

@@ -108,7 +108,9 @@ class Workshop {
   /** ONNX Runtime, made ready. */
   private async start(downloaded: (file: string, done: number, total: number) => void): Promise<void> {
     const { assets, threads } = this.setup;
-    const most = Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
+    // In Firefox 153 on a busy machine threads sometimes wait for each other without end.
+    const isFirefox = navigator.userAgent.includes("Firefox/");
+    const most = isFirefox ? 1 : Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
     ort.env.wasm.numThreads = self.crossOriginIsolated ? threads || most : 1;
     ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, assets) };
     const url = new URL(`${RUNTIME}.wasm.gz`, assets);
