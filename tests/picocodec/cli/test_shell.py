@@ -238,9 +238,15 @@ def test_signals_reach_the_workers(folder: Path, number: signal.Signals, code: i
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_ctrl_c_while_everything_is_loaded(folder: Path, delay: float) -> None:
+    """It says that it has begun when it looks for the package: before that line of the entrance,
+    the interpreter answers by itself."""
     code = (
         "import sys, picocodec_commands\n"
-        "print('begun', flush=True)\n"
+        "class Told:\n"
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'picocodec':\n"
+        "            print('begun', flush=True)\n"
+        "sys.meta_path.insert(0, Told)\n"
         "sys.exit(picocodec_commands.picoenc())"
     )
     with subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 if find_spec("sqlalchemy") is None:  # without pip install './lab[study]' there is no study
     collect_ignore_glob = ["test_*.py"]
+
+
+def draw_alike(patch: pytest.MonkeyPatch) -> None:
+    """What a study draws in secret (who meets which pair, keys) is the same in every run: tests of
+    simulated raters depend on no luck."""
+    dice = random.Random(0)
+    patch.setattr("secrets.randbits", dice.getrandbits)
+    patch.setattr("secrets.token_bytes", dice.randbytes)
+    for name in ("token_hex", "token_urlsafe"):
+        patch.setattr(f"secrets.{name}", lambda count: dice.randbytes(count).hex())
+
+
+@pytest.fixture(autouse=True)
+def drawn_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_alike(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +72,9 @@ def planned(gallery: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("study") / "study.sqlite"
     engine = schema.connect(path, new=True)
-    planning.plan(gallery, engine, SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_alike(patch)
+        planning.plan(gallery, engine, SMALL)
     engine.dispose()
     return path
 
