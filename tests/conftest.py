@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from tiny import release_tiny
 
 from picocodec.model.model import Model
+
+# The same examples in every run, on machines of any speed; new ones are what fuzz/ looks for.
+settings.register_profile("alike", derandomize=True, deadline=None)
+settings.load_profile("alike")
 
 # Tests that would meet if two workers ran them at once, as beginnings of their names: those that
 # build or copy the page for browsers, and those that start clusters. Other groups are modules.

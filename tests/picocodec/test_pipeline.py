@@ -15,7 +15,7 @@ def test_results_come_in_order(workers):
 
 
 def test_tiles_are_worked_on_at_the_same_time():
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=300)
     assert len(list(in_order(lambda _: meeting.wait(), range(3), 3))) == 3
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tiny import photo
@@ -29,7 +29,6 @@ class Attempts:
         return self.made[-1]
 
 
-@settings(deadline=None, derandomize=True)
 @given(LAWS, st.integers(0, 1000))
 def test_targets_are_met_by_little_more_than_the_least_level(law, least):
     attempts = Attempts(*law)

@@ -445,7 +445,7 @@ def test_options_may_stand_between_the_names(arguments: list[str]) -> None:
     data = picocodec.encode(np.full((9, 12, 3), 128, np.uint8))
     code = "import sys; from picocodec.cli import picodec; sys.exit(picodec())"
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, input=data, capture_output=True, timeout=60)
+    done = subprocess.run(command, input=data, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr
     with Image.open(io.BytesIO(done.stdout)) as image:
         assert image.format == "PNG" and image.size == (12, 9)

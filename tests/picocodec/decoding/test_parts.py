@@ -45,7 +45,7 @@ def whole(data: bytes) -> np.ndarray:
     return picocodec.decode(data, threads=1)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.data())
 def test_a_region_is_the_crop_of_the_whole(data: bytes, whole: np.ndarray, draw) -> None:
     x = draw.draw(st.integers(0, WIDTH - 1))

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import photo
 
@@ -42,7 +42,6 @@ LAWS = st.builds(
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(LAWS, st.floats(0, 1))
 def test_sizes_are_filled_and_never_exceeded(encoder, where):
     smallest, largest = encoder.size(0), encoder.size(1000)
@@ -52,7 +51,6 @@ def test_sizes_are_filled_and_never_exceeded(encoder, where):
     assert 0.98 * target <= len(data) <= target or len(data) == smallest
 
 
-@settings(deadline=None, derandomize=True)
 @given(LAWS)
 def test_below_the_least_and_above_the_most(encoder):
     with pytest.raises(TargetTooSmall, match=f"needs {encoder.size(0)} even"):

@@ -272,7 +272,7 @@ def test_a_small_file_cannot_announce_endless_tiles() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_noise_behind_the_signature_gives_typed_errors(noise: bytes) -> None:
     with pytest.raises(PicoError):
         container.read_header(container.SIGNATURE + bytes([2]) + noise)

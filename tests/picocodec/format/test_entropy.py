@@ -38,7 +38,7 @@ GOLDEN = "877aed69fbe8deb5c7110000"
 
 
 @given(st.integers(0, 10**6), st.integers(0, 400))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_groups_come_back(seed: int, count: int) -> None:
     first, second = draw(seed, count), draw(seed + 1, 50)
     reader = CODER.reader(CODER.encode([first, second]))
@@ -48,7 +48,7 @@ def test_groups_come_back(seed: int, count: int) -> None:
 
 
 @given(st.lists(st.integers(-(2**20), 2**20), min_size=1, max_size=30), st.integers(SKIP, 63))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_escapes_come_back(values: list[int], index: int) -> None:
     symbols, indices = np.array(values, np.int32), np.full(len(values), index, np.uint8)
     reader = CODER.reader(CODER.encode([(symbols, indices)]))
@@ -106,7 +106,7 @@ def test_data_no_encoder_writes_is_corrupt(data: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_noise_is_read_or_refused_but_never_crashes(noise: bytes) -> None:
     indices = np.full(300, 33, np.uint8)
     try:

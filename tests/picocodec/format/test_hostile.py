@@ -120,14 +120,14 @@ any_golden = st.integers(0, len(GOLDEN) - 1)
 
 
 @given(which=any_golden, keep=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_truncation_is_an_error(golden: list[Golden], which: int, keep: float) -> None:
     data = golden[which].data
     assert outcome(data[: int(keep * len(data))]) is None
 
 
 @given(which=any_golden, where=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_changed_byte_is_an_error(
     golden: list[Golden], which: int, where: float, flip: int
 ) -> None:
@@ -137,7 +137,7 @@ def test_any_changed_byte_is_an_error(
 
 
 @given(which=any_golden, cuts=st.lists(st.floats(0, 1), min_size=2, max_size=4), seed=st.randoms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_pieces_in_another_order_are_an_error(
     golden: list[Golden], which: int, cuts: list[float], seed
 ) -> None:
@@ -150,7 +150,7 @@ def test_pieces_in_another_order_are_an_error(
 
 
 @given(order=st.permutations(range(4)))
-@settings(max_examples=24, deadline=None)
+@settings(max_examples=24)
 def test_chunks_in_any_order_give_the_same_picture(golden: list[Golden], order: list[int]) -> None:
     """Written so, not shuffled behind the table's back."""
     (full,) = (p for p in golden if len(p.header.chunks) == 4)
@@ -176,7 +176,7 @@ def test_chunks_in_any_order_give_the_same_picture(golden: list[Golden], order: 
         st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_changed_tile_of_right_checksums_never_crashes(
     golden: list[Golden], which: int, edits: list[tuple[float, int]]
 ) -> None:

@@ -40,7 +40,7 @@ def test_pieces_do_not_overlap(before: list[tuple[int, int]], rows: int, columns
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_pieces_of_any_sides_cover_each_tile_once(sides: list[tuple[int, int]]) -> None:
     """Those that fit, and single tiles for what is left."""
     cover, pieces, wanted = Cover(10, 5), [], iter(sides)

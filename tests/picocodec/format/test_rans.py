@@ -42,7 +42,7 @@ TableOrBits = st.one_of(tables(), st.integers(1, 24))
 
 
 @given(st.lists(st.tuples(TableOrBits, st.integers(0, 60)), max_size=6), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_engines_write_the_same_words(parts: list[tuple[Table | int, int]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     sizes = [1 << kind if isinstance(kind, int) else len(kind) for kind, _ in parts]
@@ -75,7 +75,7 @@ def test_engines_write_the_same_words(parts: list[tuple[Table | int, int]], seed
     st.lists(st.integers(0, 2**32 - 1), max_size=12).filter(lambda w: not w or w[-1]),
     st.lists(st.tuples(TableOrBits, st.integers(0, 40)), max_size=6),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_engines_read_the_same_from_any_words(
     words: list[int], parts: list[tuple[Table | int, int]]
 ) -> None:
@@ -99,7 +99,7 @@ def coders(draw: st.DrawFn) -> tuple[SymbolCoder, SymbolCoder]:
 
 
 @given(coders(), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 50), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_symbols_and_escapes_are_the_same_bytes(
     both: tuple[SymbolCoder, SymbolCoder], seed: int, counts: list[int]
 ) -> None:
@@ -131,7 +131,7 @@ def outcome(coder: SymbolCoder, data: bytes, indices: np.ndarray) -> list[list[i
 
 
 @given(coders(), st.binary(max_size=120), st.binary(max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_noise_has_the_same_outcome(
     both: tuple[SymbolCoder, SymbolCoder], noise: bytes, elements: bytes
 ) -> None:
@@ -141,7 +141,7 @@ def test_noise_has_the_same_outcome(
 
 
 @given(coders(), st.integers(0, 2**32 - 1), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_damage_has_the_same_outcome(
     both: tuple[SymbolCoder, SymbolCoder], seed: int, data: st.DataObject
 ) -> None:

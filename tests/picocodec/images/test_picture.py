@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, PngImagePlugin
 
@@ -52,7 +52,6 @@ def saved(im, format, **options):
     return out
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 def test_arrays_come_back(height, width, channels):
     array = colours(height, width, channels)
