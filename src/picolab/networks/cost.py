@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates per pixel of a shape, on a full tile."""
+"""Parameters and multiply-accumulates per pixel of a shape."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch.utils.flop_counter import FlopCounterMode
 from picolab.networks.model import Codec
 from picolab.networks.shape import read_shape
 
-TILE = 512
+SIDE = 64  # of one vector of z
 CONTEXT = ("scale_decoder", "context_decoder", "context_model")
 
 
 def multiply_accumulates(codec: nn.Module) -> dict[str, float]:
-    """Multiply-accumulates per pixel of each part: what a 512x512 tile takes more than one of
-    256x256. What is done once for all pixels, such as folding scales into weights, is no cost."""
-    large, small = _counted(codec, TILE), _counted(codec, TILE // 2)
-    pixels = TILE**2 - (TILE // 2) ** 2
+    """Multiply-accumulates per pixel of each part: what 128x128 pixels take more than 64x64. What
+    is done once for all pixels, such as folding scales into weights, is no cost."""
+    large, small = _counted(codec, 2 * SIDE), _counted(codec, SIDE)
+    pixels = 3 * SIDE**2
     return {name: (large[name] - small[name]) / pixels for name in large}
 
 
 @torch.no_grad()
 def _counted(codec: nn.Module, side: int) -> dict[str, float]:
-    """Multiply-accumulates of each part while coding a tile."""
-    tile = torch.zeros(1, 192, side // 8, side // 8)
+    """Multiply-accumulates of each part while coding a square of pixels."""
+    patches = torch.zeros(1, 192, side // 8, side // 8)
     with FlopCounterMode(display=False) as counter:
-        codec(tile, torch.tensor([0.5]), hard=True)
+        codec(patches, torch.tensor([0.5]), hard=True)
     counts = counter.get_flop_counts()
     return {n: sum(counts[f"Codec.{n}"].values()) / 2 for n, _ in codec.named_children()}
 
