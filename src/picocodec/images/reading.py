@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, features
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
 from picocodec.images import plugins, raw
-from picocodec.images.containers import Survey, jxl, survey, tiff
+from picocodec.images.containers import Survey, jxl, png, survey, tiff
 from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
 from picocodec.images.peek import contents
 from picocodec.images.picture import FilePixels, Picture, check_sides, from_array
@@ -24,6 +24,10 @@ EXTENSIONS = frozenset(
     "tiff webp".split()
 )
 
+_KNOWN = {
+    b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"8BPS": "PSD",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"qoif": "QOI",
+}  # fmt: skip
 _NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 
@@ -73,8 +77,11 @@ def _read_image(source: BinaryIO, found: Survey) -> Picture:
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if png.TOO_LONG in str(error):
+            return _read_image(io.BytesIO(png.without_texts(contents(source))), found)
         # Its own words may be about a stream in memory, of which nobody knows.
-        words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", str(error)) or type(error).__name__
+        told = str(error) if isinstance(error, OSError | SyntaxError | ValueError) else ""
+        words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", told) or "it is damaged"
         raise UnsupportedImage(f"the image cannot be read: {found.fault or words}") from None
 
 
@@ -90,6 +97,13 @@ def _unknown(source: BinaryIO) -> str:
         return _damaged(plugins.JXL)
     if b"<svg" in head or head.startswith(b"%PDF"):
         return "a drawing or document, not an image file: render it first, to PNG"
+    if head[8:12] == b"WEBP":
+        return "the WebP file is damaged"
+    if head.startswith((b"P7\n", b"P7 ")):
+        return "a PAM file, which is not read here: convert it to PNG or PPM first"
+    for start, title in _KNOWN.items():
+        if head.startswith(start):
+            return f"the {title} file is damaged, or of a kind that Pillow does not read"
     if head[4:8] == b"ftyp" or head.startswith((b"\x1aE\xdf\xa3", b"RIFF")):
         return "a video or sound, or of a kind that is not known: not an image file"
     return "not an image file, or of a kind that is not known"
