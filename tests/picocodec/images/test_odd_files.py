@@ -184,6 +184,31 @@ def test_further_channels_of_tiff_are_named() -> None:
     assert picture.alpha is not None and told == ""
 
 
+def psd(channels: int, mode: int) -> bytes:
+    """A Photoshop file of 4x2 pixels."""
+    head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, channels, 2, 4, 8, mode)
+    return head + bytes(12) + b"\0\0" + bytes(range(8 * channels))
+
+
+@pytest.mark.parametrize(
+    ("channels", "mode", "words"),
+    [
+        (1, 1, ""),
+        (3, 3, ""),
+        (4, 3, ""),  # with alpha
+        (6, 3, "not kept: 2 further channels"),
+        (2, 1, "not kept: a further channel"),
+        (1, 8, "not kept: the colours of its inks (a duotone)"),
+    ],
+)
+def test_further_channels_of_psd_are_named(channels: int, mode: int, words: str) -> None:
+    picture, told = reading(psd(channels, mode))
+    assert told == words
+    expected = range(8 * min(channels, 3)) if mode == 3 else range(8)
+    rgb = picture.rgb[:, :].transpose(2, 0, 1)
+    assert rgb[: len(expected) // 8].ravel().tolist() == list(expected)
+
+
 def test_numbers_with_signs_are_refused() -> None:
     assert "signs" in refusal(tiff(1, (262, 3, (1,)), (339, 3, (2,))))
 

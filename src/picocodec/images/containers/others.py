@@ -162,6 +162,11 @@ def survey_psd(data: Data) -> Survey:
     """What the header and the sections of a Photoshop file say."""
     found = Survey()
     found.depth = max(8, int.from_bytes(data[22:24]))
+    channels, mode = int.from_bytes(data[12:14]), int.from_bytes(data[24:26])
+    kept = {3: 4, 4: 4, 9: 3}.get(mode, 1)  # RGB and alpha, CMYK, Lab
+    found.drop_several("a further channel", "further channels", max(0, channels - kept))
+    if mode == 8:
+        found.drop("the colours of its inks (a duotone)")
     at = 30 + int.from_bytes(data[26:30])  # behind the colour table
     end = at + 4 + int.from_bytes(data[at : at + 4])
     at += 4
