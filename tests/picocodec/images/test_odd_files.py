@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import os
 import struct
+import tarfile
+import zipfile
 import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -319,3 +326,58 @@ def test_avif_without_exif_that_it_cannot_hold() -> None:
         writer.write(PIXELS)
         writer.close()
     assert Image.open(io.BytesIO(out.getvalue())).size == (64, 48)
+
+
+def in_gzip(path: Path) -> BinaryIO:
+    packed = path.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return gzip.open(packed)
+
+
+def in_zip(path: Path) -> BinaryIO:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(path, path.name)
+    return zipfile.ZipFile(packed).open(path.name)
+
+
+def in_tar(path: Path) -> BinaryIO:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(path, path.name)
+    packed.seek(0)
+    member = tarfile.open(fileobj=packed).extractfile(path.name)
+    assert member is not None
+    return member
+
+
+def by_number(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY), "rb")
+
+
+def under_another_name(path: Path) -> BinaryIO:
+    file = path.open("rb")
+    path.rename(path.with_suffix(".moved"))
+    path.write_bytes(b"something else")
+    return file
+
+
+@pytest.mark.parametrize("opened", [in_gzip, in_zip, in_tar, by_number, under_another_name])
+@pytest.mark.parametrize("extension", ["ppm", "npy", "tif", "png"])
+def test_files_whose_names_are_not_theirs(
+    tmp_path: Path, opened: Callable[[Path], BinaryIO], extension: str
+) -> None:
+    path = tmp_path / f"photo.{extension}"
+    if extension == "npy":
+        np.save(path, PIXELS)
+    elif extension == "png":
+        path.write_bytes(png((b"eXIf", turned_exif(6)), (b"abCd", b"")))
+    else:
+        IMAGE.save(path)
+    with opened(path) as file:
+        if extension == "png":
+            with pytest.warns(UserWarning, match="abCd"):
+                picture = read(file)
+        else:
+            picture = read(file)
+        np.testing.assert_array_equal(picture.rgb[:, :], PIXELS)
