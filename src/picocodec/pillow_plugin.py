@@ -129,7 +129,10 @@ class PicoImageFile(ImageFile.ImageFile):
             self.info["xmp"] = xmp.without_thumbnails(packet)
 
     def verify(self) -> None:
-        """Check every checksum; raises `OSError` for a damaged file."""
+        """Check every checksum; raises `OSError` for a damaged file. Nothing is left to check where
+        pixels are loaded."""
+        if not self._data:
+            return
         try:
             header = container.read_header(self._data, _MAX_PIXELS)
             container.check_size(header, len(self._data))

@@ -192,6 +192,12 @@ def test_verify(data):
             assert isinstance(caught.value.__cause__ or caught.value, picocodec.PicoError | OSError)
 
 
+def test_nothing_is_left_to_verify_where_pixels_are_loaded(data):
+    im = Image.open(io.BytesIO(data))
+    im.load()
+    im.verify()
+
+
 def test_verify_closes_the_file(tmp_path, data):
     (tmp_path / "photo.pico").write_bytes(data)
     im = Image.open(tmp_path / "photo.pico")

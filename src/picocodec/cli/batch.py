@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from picocodec.cli.shell import INTERRUPTED, is_watched, say, show
+from picocodec.cli.shell import INTERRUPTED, is_watched, one_line, say, show
 from picocodec.cli.streams import STREAM, output
 from picocodec.errors import PicoError, UnsupportedImage
 from picocodec.pipeline import available_cores
@@ -288,7 +288,7 @@ def bar(name: str, args: argparse.Namespace) -> Callable[[int, int], None] | Non
 
     def draw(done: int, total: int) -> None:
         filled = "#" * (30 * done // total)
-        show(f"\r{name}  [{filled:<30}] {done}/{total} tiles")
+        show(f"\r{one_line(name)}  [{filled:<30}] {done}/{total} tiles")
 
     return draw
 

@@ -12,7 +12,7 @@ from picocodec import __version__
 from picocodec.api import Info, read_info
 from picocodec.cli import arguments, batch
 from picocodec.cli.arguments import METADATA
-from picocodec.cli.shell import command, say, tell
+from picocodec.cli.shell import command, one_line, say, tell
 from picocodec.cli.streams import read_all
 from picocodec.errors import PicoError
 
@@ -44,7 +44,7 @@ def picoinfo(argv: Sequence[str] | None = None) -> int:
             tell(json.dumps({"file": name} | {k: v for k, v in told.items() if k not in METADATA}))
         else:
             # A file name may hold bytes that are no text.
-            tell(os.fsencode(name).decode("utf-8", "backslashreplace"))
+            tell(one_line(os.fsencode(name).decode("utf-8", "backslashreplace")))
             tell(
                 f"  {info.width}x{info.height} {info.mode}  "
                 f"{info.bytes} bytes  {info.bpp:.2f} bpp  {description(info)}"

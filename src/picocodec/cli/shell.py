@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 FAILED = 1
 INTERRUPTED = 130  # what shells report for a command stopped by Ctrl-C
 SIGNALLED = 128  # and, with the number of the signal added, by any other
@@ -107,7 +109,14 @@ def _raise(number: int, _: FrameType | None) -> None:
 
 def say(text: str) -> None:
     """A line on standard error, over the progress bar if there is one."""
-    show(f"\r\033[K{text}\n" if is_watched() else f"{text}\n")
+    line = one_line(text)
+    show(f"\r\033[K{line}\n" if is_watched() else f"{line}\n")
+
+
+def one_line(text: str) -> str:
+    """Text whose control characters, of file names most likely, neither end the line nor reach the
+    terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def show(text: str) -> None:

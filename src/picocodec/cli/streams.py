@@ -23,8 +23,17 @@ def read_all(name: str) -> bytes:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed")
         return sys.stdin.buffer.read()
-    with open(name, "rb") as file:
+    with _opened(name) as file:
         return file.read()
+
+
+def _opened(name: str) -> BinaryIO:
+    """A file or pipe; raises `OSError`, also for devices, some of which never end."""
+    if os.path.exists(name):
+        mode = os.stat(name).st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise OSError(errno.EINVAL, "it is a device, not a file", name)
+    return open(name, "rb")
 
 
 def readable(name: str) -> str | BinaryIO:
@@ -39,7 +48,7 @@ def mapped(name: str) -> bytes | mmap.mmap:
     """A file's bytes, of which only those that are used are read."""
     if name == STREAM:
         return read_all(name)
-    with open(name, "rb") as file:
+    with _opened(name) as file:
         try:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):  # a pipe, an empty file
@@ -54,6 +63,22 @@ def output(target: str) -> Iterator[BinaryIO]:
     A file that is replaced keeps its mode and, where that is allowed, its owner; one that nobody
     may write is not replaced. Raises `OSError` with no other name than `target`.
     """
+    try:
+        with _output(target) as stream:
+            yield stream
+    except OSError as error:
+        if error.errno not in _OF_WRITING or error.filename is not None:
+            raise
+        name = "standard output" if target == STREAM else target
+        raise OSError(error.errno, error.strerror, name) from None
+
+
+# What only writing ends in, and says without a name: a full disk, a quota, a limit of size.
+_OF_WRITING = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG")}
+
+
+@contextmanager
+def _output(target: str) -> Iterator[BinaryIO]:
     path = os.path.realpath(target)
     if target == STREAM or (os.path.exists(path) and not os.path.isfile(path)):
         with _device(target, path) as spool:

@@ -179,7 +179,7 @@ def with_resolution(exif: bytes | None, density: Density) -> bytes | None:
 def _entries(density: Density, order: str) -> list[Entry]:
     made = []
     for tag, value in ((_X_RESOLUTION, density.x), (_Y_RESOLUTION, density.y)):
-        number = Fraction(round(value, 2)).limit_denominator(100)
+        number = Fraction(round(value, 2)).limit_denominator(100 if value < 1e7 else 1)
         packed = struct.pack(f"{order}II", number.numerator, number.denominator)
         made.append(Entry(tag, 5, 1, packed, 0, 0))
     return [*made, Entry(_UNIT, 3, 1, struct.pack(f"{order}H", density.unit), 0, 0)]

@@ -53,6 +53,11 @@ def from_pillow(im: Image.Image, found: Survey | None = None) -> Picture:
     found = survey_of(im) if found is None else found
     refuse(im, found)
     pixels = _loaded(im, found)
+    if found.crop and im.format == "AVIF":
+        pixels = pixels.crop(found.crop)
+    if found.transparent is not None and pixels.mode == "L" and "transparency" in pixels.info:
+        pixels = pixels.copy()
+        pixels.info["transparency"] = found.transparent
     if pixels.mode in ("I", "F") or pixels.mode.startswith("I;16"):
         raise UnsupportedImage(_TOO_DEEP)
     if pixels.mode not in _MODES:
@@ -142,6 +147,9 @@ def take_metadata(picture: Picture, im: Image.Image, found: Survey) -> None:
     if found.xmp and (packet is None or b"HasExtendedXMP" in packet):
         packet = found.xmp
     picture.xmp = packet
+    for name, item in (("EXIF", exif), ("XMP", packet)):
+        if name in found.compressed and not item:
+            found.drop(f"{name} compressed by Brotli")
     if found.dropped:
         text = f"not kept: {', '.join(found.dropped)}"
         still = [what for what in xmp.announced(packet or b"") if _is_among(what, found.dropped)]
@@ -188,7 +196,9 @@ def _exif(im: Image.Image, found: Survey) -> bytes | None:
         exif = found.exif  # without what the plug-in leaves in front of it
     if not exif and im.format == "TIFF" and not found.is_known:
         exif = _tiff_exif(im)
-    return exif.removeprefix(EXIF_PREFIX) or None if exif else None
+    while exif and exif.startswith(EXIF_PREFIX):  # some software writes it twice
+        exif = exif.removeprefix(EXIF_PREFIX)
+    return exif or None
 
 
 def _density(im: Image.Image) -> Density | None:

@@ -13,9 +13,9 @@ from PIL import ExifTags, Image, features
 
 from picocodec.errors import LimitExceeded, PicoError, UnsupportedImage
 from picocodec.images import plugins, raw
-from picocodec.images.containers import Survey, jxl, survey, tiff
+from picocodec.images.containers import Survey, jxl, png, survey, tiff
 from picocodec.images.kinds import from_pillow, refuse, refuse_kind, take_metadata
-from picocodec.images.peek import contents
+from picocodec.images.peek import contents, path_of
 from picocodec.images.picture import FilePixels, Picture, check_sides, from_array
 
 # File name extensions of what people keep pictures in, for who looks through folders.
@@ -24,6 +24,10 @@ EXTENSIONS = frozenset(
     "tiff webp".split()
 )
 
+_KNOWN = {
+    b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"GIF8": "GIF", b"BM": "BMP", b"8BPS": "PSD",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF", b"qoif": "QOI",
+}  # fmt: skip
 _NPY = b"\x93NUMPY"  # how NumPy's files begin
 
 
@@ -73,8 +77,11 @@ def _read_image(source: BinaryIO, found: Survey) -> Picture:
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if png.TOO_LONG in str(error):
+            return _read_image(io.BytesIO(png.without_texts(contents(source))), found)
         # Its own words may be about a stream in memory, of which nobody knows.
-        words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", str(error)) or type(error).__name__
+        told = str(error) if isinstance(error, OSError | SyntaxError | ValueError) else ""
+        words = re.sub(r" ?<[^<>]* object at 0x[0-9a-f]+>", "", told) or "it is damaged"
         raise UnsupportedImage(f"the image cannot be read: {found.fault or words}") from None
 
 
@@ -90,6 +97,13 @@ def _unknown(source: BinaryIO) -> str:
         return _damaged(plugins.JXL)
     if b"<svg" in head or head.startswith(b"%PDF"):
         return "a drawing or document, not an image file: render it first, to PNG"
+    if head[8:12] == b"WEBP":
+        return "the WebP file is damaged"
+    if head.startswith((b"P7\n", b"P7 ")):
+        return "a PAM file, which is not read here: convert it to PNG or PPM first"
+    for start, title in _KNOWN.items():
+        if head.startswith(start):
+            return f"the {title} file is damaged, or of a kind that Pillow does not read"
     if head[4:8] == b"ftyp" or head.startswith((b"\x1aE\xdf\xa3", b"RIFF")):
         return "a video or sound, or of a kind that is not known: not an image file"
     return "not an image file, or of a kind that is not known"
@@ -111,15 +125,19 @@ def _too_large(words: str) -> LimitExceeded:
 
 def _read_npy(file: BinaryIO) -> Picture:
     """The picture in an array that NumPy has saved, mapped to memory if it lies in a file."""
+    path = path_of(file)
     try:
-        mapped = np.lib.format.open_memmap(file.name, "r") if hasattr(file, "name") else None
-        picture = from_array(np.lib.format.read_array(file) if mapped is None else mapped)
+        mapped = np.lib.format.open_memmap(path, "r") if path else None
+        if mapped is not None:
+            picture = from_array(mapped)
+        else:  # from memory: NumPy takes other streams for files on the disk
+            picture = from_array(np.lib.format.read_array(io.BytesIO(file.read())))
     except (TypeError, ValueError) as error:
         raise UnsupportedImage(f"the array cannot be coded: {error}") from None
     height, width = picture.rgb.shape[:2]
-    if mapped is not None and mapped.flags.c_contiguous and picture.alpha is None:
+    if path and mapped is not None and mapped.flags.c_contiguous and picture.alpha is None:
         channels = mapped.size // (height * width)
-        picture.rgb = FilePixels(file.name, mapped.offset, height, width, channels)
+        picture.rgb = FilePixels(path, mapped.offset, height, width, channels)
     if Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS:
         raise LimitExceeded(
             f"the array has {width}x{height} pixels, more than the limit of "
@@ -142,10 +160,10 @@ def _open(source: BinaryIO) -> Image.Image:
 def _mapped(im: Image.Image, file: BinaryIO, found: Survey) -> Picture | None:
     """An image whose pixels lie in its file as they are (PPM, TIFF without compression): mapped
     to memory instead of loaded. None for any other."""
-    plain_format = im.format in ("PPM", "TIFF")
+    path = path_of(file)
     if (
-        not plain_format
-        or not hasattr(file, "name")
+        path is None
+        or im.format not in ("PPM", "TIFF")
         or im.mode not in ("L", "RGB")
         or im.has_transparency_data
     ):
@@ -167,7 +185,7 @@ def _mapped(im: Image.Image, file: BinaryIO, found: Survey) -> Picture | None:
     refuse(im, found)
     if os.fstat(file.fileno()).st_size < place + im.height * row:
         raise UnsupportedImage("the image cannot be read: the file is truncated")
-    pixels = FilePixels(file.name, place, im.height, im.width, len(im.mode))
+    pixels = FilePixels(path, place, im.height, im.width, len(im.mode))
     picture = Picture(pixels, gray=im.mode == "L")
     take_metadata(picture, im, found)
     return picture

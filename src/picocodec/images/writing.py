@@ -40,6 +40,7 @@ _HELD = {
 }  # fmt: skip
 # A picture in it is turned as its codestream says, which its plug-in leaves upright.
 _IGNORE_ORIENTATION = {"JXL"}
+_PARSE_EXIF = {"TIFF", "AVIF"}  # where Pillow reads EXIF that it is to write
 _FINE = 90  # quality from which on colours are as sharp as brightness
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by channels
 _XMP_TAG = 700
@@ -292,7 +293,9 @@ class _Pillow:
         try:
             self._save(self.options)
         except _BrokenExif:
-            warnings.warn("the EXIF is damaged, and TIFF cannot hold it: dropped", stacklevel=3)
+            warnings.warn(
+                f"the EXIF is damaged, and {self.format} cannot hold it: dropped", stacklevel=3
+            )
             self.stream.seek(place)
             self.stream.truncate()
             self._save({name: v for name, v in self.options.items() if name != "exif"})
@@ -311,7 +314,7 @@ class _Pillow:
         except Exception as error:  # Pillow's writers raise almost anything on damaged metadata
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            if self.format == "TIFF" and "exif" in options:
+            if self.format in _PARSE_EXIF and "exif" in options:
                 raise _BrokenExif from None
             way_out = ": leave it out (--strip), or write PNG" if "too long" in str(error) else ""
             raise UnsupportedImage(
@@ -320,7 +323,7 @@ class _Pillow:
 
 
 class _BrokenExif(Exception):
-    """Pillow cannot write it among the tags of a TIFF file."""
+    """Pillow cannot write it into a file of a format for which it reads it first."""
 
 
 def _as_tags(info: dict[str, Any]) -> Image.Exif:

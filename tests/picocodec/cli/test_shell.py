@@ -135,6 +135,14 @@ def test_a_full_disk_behind_standard_output(folder: Path, script: str) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_a_full_disk_is_that_of_the_output(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.picodec(["photo.pico", "-o", "/dev/full", "--format", "png"]) == 1
+    assert capsys.readouterr().err == ("picodec: photo.pico: /dev/full: No space left on device\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 def test_a_full_disk_behind_standard_error(folder: Path) -> None:
     assert sh("picoenc photo.png a.pico 2>/dev/full").returncode == 0
     assert Path("a.pico").exists()
@@ -164,6 +172,27 @@ def test_behind_two_dashes_all_are_names(folder: Path) -> None:
         with pytest.raises(SystemExit) as caught:
             cli.picoenc(arguments)
         assert caught.value.code == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no device that never ends")
+@pytest.mark.parametrize("command", ["picoenc", "picodec", "picoinfo"])
+def test_devices_are_not_read_without_end(
+    folder: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = (
+        [] if command == "picoinfo" else ["-o", "out.pico" if command == "picoenc" else "o.png"]
+    )
+    assert getattr(cli, command)(["/dev/zero", *output]) == 1
+    assert capsys.readouterr().err == f"{command}: /dev/zero: it is a device, not a file\n"
+
+
+def test_control_characters_of_names_stay_out_of_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.picoinfo(["new\nline\x1b[31m.pico"]) == 1
+    assert capsys.readouterr().err == (
+        "picoinfo: new\\nline\\x1b[31m.pico: No such file or directory\n"
+    )
 
 
 def test_pipes_are_read(folder: Path) -> None:

@@ -46,6 +46,8 @@ def _survey(data: Data) -> Survey:
         return others.survey_webp(data)
     for begin, function in (
         (b"BM", others.survey_bmp),
+        (b"P5", others.survey_pnm),
+        (b"P6", others.survey_pnm),
         (b"8BPS", others.survey_psd),
         (b"qoif", others.survey_qoi),
         (b"DDS ", others.survey_dds),

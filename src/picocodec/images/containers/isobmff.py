@@ -9,12 +9,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from picocodec.images.containers.survey import TRUNCATED, CodePoints, Data, Survey
+from picocodec.images.containers.survey import TRUNCATED, CodePoints, Data, Density, Survey
 from picocodec.images.containers.tiff import RAW
 
 _HOLE = 64  # zero bytes in a row, which AV1's entropy coder does not write
 _ALPHA = (b"alpha", b":hevc:2015:auxid:1")  # in the names of what auxiliary items are for
+_KINDS = {b"ftyp", b"meta", b"mdat", b"moov", b"mpvd", b"free", b"skip", b"wide", b"idat"}
 _FRAMES = (3, 4, 6, 7)  # headers, groups of tiles, both
 _PICTURES = {b"av01", b"hvc1", b"vvc1", b"avc1", b"jpeg", b"j2k1", b"unci", b"grid", b"iovl"}
 
@@ -78,9 +80,11 @@ def survey(data: Data) -> Survey:
     if data[8:12] == b"crx ":
         found.refusal = RAW
         return found
-    if any(box.end > len(data) for box in top):
+    if any(box.end > len(data) for box in top if box.kind in _KINDS):
         found.fault = TRUNCATED
     kinds = {box.kind for box in top}
+    if kinds - _KINDS:
+        found.drop("data of an unknown kind")
     if b"mpvd" in kinds or (b"moov" in kinds and data[8:12] not in (b"avis", b"hevc", b"msf1")):
         found.drop("a video")
     try:
@@ -195,11 +199,38 @@ def _take(data: Data, meta: _Meta, found: Survey) -> None:
         if box.kind == b"colr" and data[box.at : box.at + 4] == b"nclx" and not found.code_points:
             primaries, transfer = struct.unpack(">HH", data[box.at + 4 : box.at + 8])
             found.code_points = CodePoints(primaries, transfer)
+    for box in main.properties:
+        if box.kind == b"pasp":
+            wide, high = struct.unpack(">II", data[box.at : box.at + 8])
+            found.density = Density(high, wide, 1)  # the wider pixels are, the fewer in a length
+    found.crop = _crop(data, main)
     for number in dict.fromkeys([*parts, *alpha, *(p for a in alpha for p in meta.parts(a))]):
         item = meta.items.get(number)
         if item is not None and not found.fault:
             found.fault = _fault(data, item)
     _drop_others(data, meta, {*parts, *alpha}, found)
+
+
+def _crop(data: Data, item: _Item) -> tuple[int, int, int, int] | None:
+    """The clean aperture (ISO/IEC 14496-12, 12.1.4) as left, top, right and bottom, where it is one
+    of whole pixels."""
+    boxes = {box.kind: box.at for box in item.properties}
+    if not {b"clap", b"ispe"} <= boxes.keys():
+        return None
+    sides = struct.unpack(">II", data[boxes[b"ispe"] + 4 : boxes[b"ispe"] + 12])
+    numbers = struct.unpack(">IIIIiIiI", data[boxes[b"clap"] : boxes[b"clap"] + 32])
+    edges: list[int] = []
+    for side, (over, under), (at, of) in zip(
+        sides, (numbers[:2], numbers[2:4]), (numbers[4:6], numbers[6:]), strict=True
+    ):
+        if not under or not of:
+            return None
+        length, shift = Fraction(over, under), Fraction(at, of)
+        first = (side - length) / 2 + shift
+        if first.denominator > 1 or length.denominator > 1 or first < 0 or first + length > side:
+            return None
+        edges += [int(first), int(first + length)]
+    return edges[0], edges[2], edges[1], edges[3]
 
 
 def _depth(data: Data, box: Box) -> int:

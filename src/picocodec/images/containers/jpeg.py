@@ -21,8 +21,9 @@ _GAIN_MAP_ISO = b"urn:iso:std:iso:ts:21496:-1\0"
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _HUFFMAN_IN_SEQUENCE = {0xC0, 0xC1}
-# What the decoder wants to see of a scan beyond its last bit: 57 bits of look-ahead.
-_BEYOND = bytes(8)
+# What the decoder wants to see of a scan beyond its last bit: 57 bits of look-ahead. As codes these
+# stand in for less of what is missing than zeros would.
+_BEYOND = b"\xb6" * 8
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _HOLE = 64  # zero bytes in a row
@@ -127,6 +128,8 @@ def _other_segment(kind: int, body: bytes, state: _State) -> None:
     if kind == 0xE1 and body.startswith(_EXIF):
         found.exif = found.exif or body[len(_EXIF) :]
     elif kind == 0xE1 and body.startswith(_XMP):
+        if found.xmp:
+            found.drop("a second packet of XMP")
         found.xmp = found.xmp or body[len(_XMP) :]
     elif kind == 0xE1 and body.startswith(_EXTENDED_XMP):
         state.extension.add(body[len(_EXTENDED_XMP) :])

@@ -9,6 +9,9 @@ from picocodec.images.containers.isobmff import boxes
 from picocodec.images.containers.survey import TRUNCATED, Data, Survey
 
 CODESTREAM, CONTAINER = b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"
+_COMPRESSED = {b"Exif": {"EXIF"}, b"xml ": {"XMP"}}  # by Brotli: what is in such boxes
+_KINDS = {b"JXL ", b"ftyp", b"jxll", b"jxli", b"jxlc", b"jxlp", b"jbrd", b"Exif", b"xml ", b"jhgm",
+          b"jumb", b"brob", b"free", b"skip"}  # fmt: skip
 _START = 256  # bytes of a codestream that hold all that is read here
 
 
@@ -21,7 +24,9 @@ def survey(data: Data) -> Survey:
     else:
         for box in boxes(data, 0, len(data)):
             body = data[box.at : min(box.end, len(data))]
-            if box.end > len(data):
+            if box.kind not in _KINDS:
+                found.drop("data of an unknown kind")
+            elif box.end > len(data):
                 found.fault = TRUNCATED
             if box.kind == b"jxlc" and not stream:
                 stream = body[:_START]
@@ -36,7 +41,7 @@ def survey(data: Data) -> Survey:
             elif box.kind == b"jumb":
                 found.drop("content credentials (C2PA)")
             elif box.kind == b"brob":
-                _take_compressed(body, found)
+                found.compressed |= _COMPRESSED.get(body[:4], set())
             elif box.kind == b"jbrd":
                 found.is_turned = False  # a JPEG once more, with its own EXIF
     if stream[:2] == CODESTREAM:
@@ -55,13 +60,6 @@ def _exif(body: bytes) -> bytes | None:
     if body[:4] not in STARTS:
         body = body[4 + int.from_bytes(body[:4]) :]
     return body or None
-
-
-def _take_compressed(body: bytes, found: Survey) -> None:
-    """Metadata compressed by Brotli, which Python has no decoder for."""
-    name = {b"Exif": "EXIF", b"xml ": "XMP"}.get(body[:4])
-    if name:
-        found.drop(f"{name} compressed by Brotli")
 
 
 @dataclass

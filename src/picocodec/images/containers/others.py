@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from picocodec.images.containers.isobmff import boxes
@@ -13,7 +14,8 @@ RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", 
 _DEEP_DDS = {10, 24, 95, 96, 11, 13, 2, 6, 16, 34, 41, 54, 56}  # DXGI formats over 8 bits
 
 
-HDR_STARTS = (b"#?RADIANCE", b"#?RGBE", b"v/1\x01", b"SDPX", b"XPDS", b"SIMPLE  =", b"II\xbc\x01")
+HDR_STARTS = (b"#?RADIANCE", b"#?RGBE", b"v/1\x01", b"SDPX", b"XPDS", b"SIMPLE  =", b"II\xbc\x01",
+              b"PF\n", b"PF ", b"PF\r")  # fmt: skip
 
 
 def survey_raw(data: Data) -> Survey:
@@ -22,7 +24,7 @@ def survey_raw(data: Data) -> Survey:
 
 
 def survey_hdr(data: Data) -> Survey:
-    """Of Radiance, OpenEXR, DPX, FITS and JPEG XR."""
+    """Of Radiance, OpenEXR, DPX, FITS, JPEG XR and PFM."""
     return Survey(
         refusal="the image is of a format for more than 8 bits a channel, which cannot be kept: "
         "map its tones to 8 bits first, and store it as PNG or TIFF"
@@ -39,6 +41,7 @@ def survey_gif(data: Data) -> Survey:
         kind = data[at]
         if kind == 0x3B:
             found.fault = ""
+            found.drop_behind(data, at + 1)
             break
         if kind == 0x2C and at + 10 <= len(data):
             packed = data[at + 9]
@@ -60,6 +63,9 @@ def survey_gif(data: Data) -> Survey:
     return found
 
 
+_WEBP_CHUNKS = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF", b"XMP "}
+
+
 def survey_webp(data: Data) -> Survey:
     """What the chunks of a WebP file say."""
     found = Survey()
@@ -70,7 +76,10 @@ def survey_webp(data: Data) -> Survey:
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if kind == b"VP8 " and length > 10 and _ends_in_a_hole(data[at + 8 : at + 8 + length]):
             found.fault = "a part of its data is missing"
+        if kind not in _WEBP_CHUNKS:
+            found.drop(f"the chunk {kind.decode('latin-1')!r}")
         at += 8 + length + (length & 1)
+    found.drop_behind(data, size + (size & 1))
     return found
 
 
@@ -97,6 +106,27 @@ def survey_bmp(data: Data) -> Survey:
             found.icc = profile
     elif size >= 108 and data[70:74] == bytes(4) and any(data[74:122]):
         found.drop("colours given by numbers (end points and gamma)")
+    bits, method = struct.unpack("<HI", data[28:34]) if size >= 40 else (0, 0)
+    if bits in (16, 32) and method in (3, 6):  # masks say where channels lie
+        masks = struct.unpack("<4I", data[54:70])
+        found.depth = max(8, *(mask.bit_count() for mask in masks[:3]))
+        if bits == 16 and masks[3] and (size >= 56 or method == 6):
+            found.drop("its alpha, of less than 8 bits")
+    elif bits > 32:
+        found.depth = 16
+    return found
+
+
+_PNM = re.compile(rb"P([1-6])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d+)(?:#[^\n]*\n)?" + rb"\s")
+
+
+def survey_pnm(data: Data) -> Survey:
+    """What lies behind the pixels of PGM and PPM."""
+    found, head = Survey(), _PNM.match(data[:4096])
+    if head and head[1] in b"56":
+        width, height, white = (int(number) for number in head.groups()[1:])
+        row = width * (3 if head[1] == b"6" else 1) * (2 if white > 255 else 1)
+        found.drop_behind(data, head.end() + height * row)
     return found
 
 
@@ -132,6 +162,11 @@ def survey_psd(data: Data) -> Survey:
     """What the header and the sections of a Photoshop file say."""
     found = Survey()
     found.depth = max(8, int.from_bytes(data[22:24]))
+    channels, mode = int.from_bytes(data[12:14]), int.from_bytes(data[24:26])
+    kept = {3: 4, 4: 4, 9: 3}.get(mode, 1)  # RGB and alpha, CMYK, Lab
+    found.drop_several("a further channel", "further channels", max(0, channels - kept))
+    if mode == 8:
+        found.drop("the colours of its inks (a duotone)")
     at = 30 + int.from_bytes(data[26:30])  # behind the colour table
     end = at + 4 + int.from_bytes(data[at : at + 4])
     at += 4

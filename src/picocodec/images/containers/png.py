@@ -19,6 +19,7 @@ from picocodec.images.containers.survey import (
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
+TOO_LONG = "PngImagePlugin.MAX_TEXT"  # in what Pillow says of texts and profiles over its limit
 _MOST = 1 << 26  # bytes that one text or profile may unfold to
 _PIECE = 1 << 20  # bytes whose checksum is taken at once
 
@@ -26,7 +27,10 @@ _PIECE = 1 << 20  # bytes whose checksum is taken at once
 _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _NEAR_POINT, _NEAR_GAMMA = 0.002, 0.01
 _PLAIN = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"tIME",
-          b"sPLT", b"acTL", b"fcTL", b"fdAT", b"oFFs", b"CgBI", b"mDCV", b"cLLI"}  # fmt: skip
+          b"sPLT", b"acTL", b"fcTL", b"fdAT", b"oFFs", b"CgBI", b"mDCV", b"cLLI", b"iDOT",
+          b"vpAg"}  # fmt: skip
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_NUMBERS = {b"IHDR", b"tRNS", b"pHYs", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,29 @@ def survey(data: Data) -> Survey:
     numbers: dict[bytes, bytes] = {}
     for chunk in chunks:
         # Pixels need not come to be in memory here.
-        body = b"" if chunk.kind in _PLAIN - {b"IHDR"} else _body(data, chunk)
-        if chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
+        body = b"" if chunk.kind in _PLAIN - _NUMBERS else _body(data, chunk)
+        if chunk.kind in _TEXTS:
             _take_text(found, chunk.kind, body, texts)
         elif chunk.kind == b"eXIf":
             found.exif = body.removeprefix(b"Exif\0\0")
         elif chunk.kind == b"caBX":
             found.drop("content credentials (C2PA)")
-        else:
+        elif chunk.kind in _NUMBERS:
             numbers.setdefault(chunk.kind, body)
+        elif chunk.kind not in _PLAIN:
+            found.drop(f"the chunk {chunk.kind.decode('latin-1')!r}")
     if texts:
         found.drop("texts " + ", ".join(texts) if len(texts) > 1 else f"the text {texts[0]}")
     _take_numbers(found, numbers)
+    if not found.icc:
+        found.icc = inflated(numbers.get(b"iCCP", b"").partition(b"\0")[2][1:])
     return found
+
+
+def without_texts(data: Data) -> bytes:
+    """A file without what Pillow may find too long, and `survey` has taken already."""
+    kept = [c for c in _chunks(data, Survey()) if c.kind not in (*_TEXTS, b"iCCP")]
+    return SIGNATURE + b"".join(data[c.at - 8 : c.at + c.length + 4] for c in kept)
 
 
 def _body(data: Data, chunk: Chunk) -> bytes:
@@ -80,8 +94,7 @@ def _chunks(data: Data, found: Survey) -> Iterator[Chunk]:
             return
         yield Chunk(kind, at + 8, length)
         if kind == b"IEND":
-            if data[end + 4 :].strip(b"\0\r\n \x1a"):
-                found.drop(f"{len(data) - end - 4} bytes behind the picture")
+            found.drop_behind(data, end + 4)
             return
         at = end + 4
     found.fault = TRUNCATED
@@ -90,6 +103,11 @@ def _chunks(data: Data, found: Survey) -> Iterator[Chunk]:
 def _take_numbers(found: Survey, chunks: dict[bytes, bytes]) -> None:
     if len(header := chunks.get(b"IHDR", b"")) == 13:
         found.depth = max(8, header[8])
+        gray = chunks.get(b"tRNS", b"")
+        if header[9] == 0 and header[8] in (2, 4) and len(gray) == 2:
+            # Pillow compares it, as it is, with pixels stretched to eight bits.
+            most = (1 << header[8]) - 1
+            found.transparent = (int.from_bytes(gray) & most) * 255 // most
     if len(size := chunks.get(b"pHYs", b"")) == 9:
         x, y, unit = struct.unpack(">IIB", size)
         # A metre has 100 centimetres; software writes inches, rounded to whole pixels a metre.

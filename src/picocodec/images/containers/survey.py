@@ -60,6 +60,9 @@ class Survey:
     exif: bytes | None = None  # without JPEG's prefix
     xmp: bytes | None = None
     density: Density | None = None
+    transparent: int | None = None  # the gray that is transparent, of eight bits, if Pillow errs
+    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom, if Pillow keeps all
+    compressed: set[str] = field(default_factory=set)  # "EXIF", "XMP", for whoever knows Brotli
     dropped: list[str] = field(default_factory=list)  # what else is in the file, in words
     strict: bytes | None = None  # the file once more, so that its decoder misses what is missing
 
@@ -67,6 +70,11 @@ class Survey:
         """Note something that will not be kept: "a video"."""
         if what not in self.dropped:
             self.dropped.append(what)
+
+    def drop_behind(self, data: Data, at: int) -> None:
+        """Note what lies behind a picture that ends at a place, unless it is nothing."""
+        if data[at:].strip(b"\0\r\n\t \x1a"):
+            self.drop(f"{len(data) - at} bytes behind the picture")
 
     def drop_several(self, one: str, several: str, count: int) -> None:
         """The same of so many: "a frame", or "frames"."""

@@ -23,7 +23,7 @@ from picocodec.images.containers.survey import Data, Density, Survey
 _MOST_DIRECTORIES = 64
 _SUB_FILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _FORMAT = 273, 279, 324, 325, 339
-_ROWS, _PARTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT = 278, 277, 284, 322, 323
+_ROWS, _PARTS, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _EXTRA_SAMPLES = 278, 277, 284, 322, 323, 338
 # What a TIFF file says of how its pixels lie in it, and what is kept elsewhere: XMP, the profile.
 _OF_THE_FILE = {
     282, 283, 296,  # resolution, which is read by itself
@@ -96,6 +96,9 @@ def survey(data: Data) -> Survey:
     found.depth = max(8, *first.integers(_BITS), 8)
     if any(kind == 3 for kind in first.integers(_FORMAT)):
         found.depth = max(found.depth, 32)
+    if 2 in first.integers(_FORMAT):
+        found.refusal = "the image's numbers have signs: convert it to 8 bits without first"
+        return found
     found.exif = _exif(data, first)
     _take_resolution(first, found)
     _drop_others(first, others, found)
@@ -111,12 +114,20 @@ def _drop_others(first: Directory, others: list[Directory], found: Survey) -> No
     small = [one for one in others if one.integer(_SUB_FILE) & _REDUCED]
     masks = [one for one in others if one.integer(_SUB_FILE) & 4]
     found.drop_several("a smaller copy", "smaller copies", len(small))
+    found.drop_several("a further channel", "further channels", _further_channels(first))
     if masks:
         found.drop("a mask")
     if 37724 in first.entries:
         found.drop("layers")
     if {301, 318, 319} & set(first.entries) and 34675 not in first.entries:
         found.drop("colours given by numbers (white point, primaries, transfer function)")
+
+
+def _further_channels(first: Directory) -> int:
+    """How many there are beside colours and alpha."""
+    colours = {0: 1, 1: 1, 2: 3, 3: 1, 6: 3}.get(first.integer(_PHOTOMETRIC, 1), 4)
+    has_alpha = first.integer(_EXTRA_SAMPLES) in (1, 2)
+    return max(0, first.integer(_PARTS, 1) - colours - has_alpha)
 
 
 def _take_resolution(first: Directory, found: Survey) -> None:
