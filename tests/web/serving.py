@@ -91,5 +91,4 @@ class Server:
 
 def kind_of(path: str) -> str:
     suffix = Path(path).suffix
-    found = KINDS.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return "application/octet-stream" if suffix == ".gz" else found
+    return KINDS.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"

@@ -70,7 +70,8 @@ async (urls) => {
     const folder = `/dist/models/${header.model}`;
     const text = async () => new TextDecoder().decode(await bytesOf(`${folder}/model.toml`));
     models[header.model] ??=
-      await format.loadModel(await text(), await bytesOf(`${folder}/tables.npz`));
+      await format.loadModel(
+        await text(), await format.unpack(await bytesOf(`${folder}/tables.npz.packed`)));
     const model = models[header.model];
     for (const [number, piece] of header.pieces.entries()) {
       if (piece.coder !== format.Coder.Learned) continue;
@@ -109,7 +110,7 @@ def test_pictures_of_the_conformance_set(page: Page, case: Case) -> None:
           const folder = `/dist/models/${header.model}`;
           const model = await format.loadModel(
             new TextDecoder().decode(await bytesOf(`${folder}/model.toml`)),
-            await bytesOf(`${folder}/tables.npz`));
+            await format.unpack(await bytesOf(`${folder}/tables.npz.packed`)));
           const lines = [];
           for (let i = 0; i < header.pieces.length; i++) {
             if (header.pieces[i].coder !== format.Coder.Learned)

@@ -1,10 +1,9 @@
 // After tsc: the worker in one file, ONNX Runtime and the models beside it, all in dist/.
-import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { writePacked } from "./packing.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
@@ -12,31 +11,25 @@ const source = join(here, "..", "..", "src", "picocodec");
 const runtime = join(here, "..", "node_modules", "onnxruntime-web", "dist");
 const NETWORKS = ["analysis", "context", "scale_decoder", "synthesis", "preview"];
 
-function copyRuntime() {
+function packRuntime() {
+  rmSync(join(dist, "ort"), { recursive: true, force: true });
   mkdirSync(join(dist, "ort"), { recursive: true });
   const name = "ort-wasm-simd-threaded";
   cpSync(join(runtime, `${name}.mjs`), join(dist, "ort", `${name}.mjs`));
-  const wasm = readFileSync(join(runtime, `${name}.wasm`));
-  const target = join(dist, "ort", `${name}.wasm.gz`);
-  const hash = createHash("sha256").update(wasm).digest("hex");
-  // Any file server then sends a quarter of the bytes, whether it compresses or not.
-  const stamp = join(dist, "ort", "made-from");
-  if (!existsSync(target) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== hash) {
-    writeFileSync(target, gzipSync(wasm, { level: 9 }));
-    writeFileSync(stamp, hash);
-  }
-  return hash;
+  return writePacked(join(runtime, `${name}.wasm`), join(dist, "ort", `${name}.wasm`));
 }
 
-function copyModels() {
+function packModels() {
   const models = join(source, "models");
   rmSync(join(dist, "models"), { recursive: true, force: true });
   for (const name of readdirSync(models)) {
     if (!existsSync(join(models, name, "model.toml"))) continue;
-    mkdirSync(join(dist, "models", name), { recursive: true });
-    for (const file of ["model.toml", "tables.npz", ...NETWORKS.map((n) => `${n}.onnx`)]) {
+    const to = join(dist, "models", name);
+    mkdirSync(to, { recursive: true });
+    cpSync(join(models, name, "model.toml"), join(to, "model.toml"));
+    for (const file of ["tables.npz", ...NETWORKS.map((n) => `${n}.onnx`)]) {
       const from = join(models, name, file);
-      if (existsSync(from)) cpSync(from, join(dist, "models", name, file));
+      if (existsSync(from)) writePacked(from, join(to, file));
     }
   }
   // The model that Python's encoder takes, too.
@@ -55,7 +48,7 @@ await build({
   target: "es2022",
   legalComments: "none",
   conditions: ["onnxruntime-web-use-extern-wasm"],
-  define: { ORT_SHA256: JSON.stringify(copyRuntime()) },
+  define: { ORT_SHA256: JSON.stringify(packRuntime()) },
   logLevel: "warning",
 });
-copyModels();
+packModels();

@@ -2,7 +2,7 @@
 import { joined } from "./bytes.js";
 import { UnknownModel } from "./errors.js";
 import { sha256 } from "./format/checksums.js";
-import { gunzip } from "./images/zlib.js";
+import { unpack } from "./packing.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -11,7 +11,7 @@ export type Downloaded = (name: string, loaded: number, total: number) => void;
 
 const CACHE = "picocodec";
 
-/** What lies at a URL, expanded if it is gzip, and only if it has the hash. */
+/** What lies packed at a URL and `.packed`, only if it has the hash. Throws `UnknownModel`. */
 export async function fetchVerified(
   url: URL,
   hash: string,
@@ -25,10 +25,9 @@ export async function fetchVerified(
     if ((await sha256(bytes)) === hash) return bytes;
     await cache?.delete(key);
   }
-  const received = await fetchBytes(url, downloaded);
-  const isGzip = received[0] === 0x1f && received[1] === 0x8b;
-  const bytes = isGzip ? await gunzip(received) : received;
-  if ((await sha256(bytes)) !== hash) {
+  const packed = new URL(`${url}.packed`);
+  const bytes = await unpack(await fetchBytes(packed, downloaded)).catch(() => null);
+  if (bytes === null || (await sha256(bytes)) !== hash) {
     throw new UnknownModel(`${url} is not the file that was released: install it again`);
   }
   // A full disk must not keep a picture from being shown.

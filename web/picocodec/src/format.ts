@@ -11,3 +11,4 @@ export {
 export { type Area, type Grid, gridOf } from "./format/tiles.js";
 export { type Parts, writeFile, type WrittenChunk, type WrittenPiece } from "./format/writer.js";
 export { loadModel, type Model } from "./model/model.js";
+export { unpack } from "./packing.js";

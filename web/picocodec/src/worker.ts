@@ -113,7 +113,7 @@ class Workshop {
     const most = isFirefox ? 1 : Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
     ort.env.wasm.numThreads = self.crossOriginIsolated ? threads || most : 1;
     ort.env.wasm.wasmPaths = { mjs: new URL(`${RUNTIME}.mjs`, assets) };
-    const url = new URL(`${RUNTIME}.wasm.gz`, assets);
+    const url = new URL(`${RUNTIME}.wasm`, assets);
     ort.env.wasm.wasmBinary = (await fetchVerified(url, ORT_SHA256, downloaded)).buffer;
     ort.env.logLevel = "error";
   }

@@ -1,7 +1,6 @@
 /** Pixels in memory: RGBA bytes, and the networks' canvases of floats. */
 import { type Area, common, MARGIN, Z_STEP } from "../format/tiles.js";
 import type { Floats } from "../model/networks.js";
-import { rint } from "../rounding.js";
 
 /** Red, green, blue and alpha of what `area` has of a picture, as `ImageData` holds them. */
 export interface Raster {
@@ -31,10 +30,12 @@ export function indexOf({ area }: Raster, row: number, column: number): number {
   return 4 * ((row - area.top) * area.width + column - area.left);
 }
 
-/** A value of 0 to 1 as a byte, halves to the even one; what is not a number is black. */
+/**
+ * A value of 0 to 1, for an array that clamps: it rounds halves to the even byte, as Python does,
+ * and makes 0 of what is not a number.
+ */
 export function toByte(value: number): number {
-  if (!(value > 0)) return 0;
-  return value >= 1 ? 255 : rint(Math.fround(value * 255));
+  return Math.fround(value * 255);
 }
 
 /**

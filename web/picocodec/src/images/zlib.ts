@@ -6,29 +6,28 @@ export async function inflate(
   parts: readonly Uint8Array[],
   most: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = streamOf(parts).pipeThrough(new DecompressionStream("deflate"));
   const found: Uint8Array[] = [];
   let length = 0;
-  const reader = stream.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    found.push(next.value);
-    length += next.value.length;
-    if (length > most) {
-      await reader.cancel();
-      throw new RangeError(`more than ${most} bytes`);
-    }
+  for await (const part of inflating(parts)) {
+    found.push(part);
+    length += part.length;
+    if (length > most) throw new RangeError(`more than ${most} bytes`);
   }
   return joined(found);
 }
 
-export async function deflate(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = streamOf([data]).pipeThrough(new CompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+/** The same without a limit, a part at a time. */
+export async function* inflating(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  const reader = streamOf(parts).pipeThrough(new DecompressionStream("deflate")).getReader();
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+  } finally {
+    await reader.cancel();
+  }
 }
 
-/** A gzip file (RFC 1952), expanded. */
-export async function gunzip(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = streamOf([data]).pipeThrough(new DecompressionStream("gzip"));
+export async function deflate(data: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = streamOf([data]).pipeThrough(new CompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
