@@ -25,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from picolab.training.lineage import Batch, Lineage, Stage, read_lineage
 from picolab.training.machine import keep_pages
-from picolab.training.run import Options, Run
+from picolab.training.run import Options, Run, join_processes
 
 TOP = 12
 WARM_UP = 4  # steps, which compile
@@ -45,15 +45,16 @@ def main() -> None:
     keep_pages()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    device = torch.device(args.device)
     if "WORLD_SIZE" in os.environ:
-        dist.init_process_group("nccl" if args.device == "cuda" else "gloo")
+        device = join_processes(device)
     lineage = read_lineage(args.recipe)
     # Which weights a stage starts from costs nothing later.
     stage = replace(lineage.stage(args.stage), pixels=0)
     lineage = replace(lineage, stages=(stage,))
     options = Options(
         folder=Path(tempfile.mkdtemp()),
-        device=torch.device(args.device),
+        device=device,
         dtype=torch.float32 if args.float32 else None,
         compile=not args.no_compile,
         lpips=False,

@@ -17,6 +17,8 @@ from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.wasserstein import distance
 from picolab.losses.xyb import xyb_error
 
+CHOSEN = torch.tensor([1, 2])  # the samples of `realism` that are judged
+
 
 def pictures(batch: int, side: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
@@ -148,11 +150,11 @@ def test_objective_weighs_the_perceptual_part_by_realism() -> None:
     y = x.clone()
     y[:, :, :32, :32] += 0.5
     realism = torch.tensor([0.0, 0.5, 1.0])
-    at_error, parts = objective(x, y, mask, realism, torch.tensor([0.0, 0.0]))
+    at_error, parts = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
     tiling = 3 * tiling_artifact_loss(x, y)
     torch.testing.assert_close(at_error, tiling + 2 * realism * 0.25)
     assert parts["dists"].item() == pytest.approx(0.25)
-    elsewhere, _ = objective(x, y, mask, realism, torch.tensor([0.999, 0.999]))
+    elsewhere, _ = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.999]))
     torch.testing.assert_close(elsewhere, tiling)
 
 
@@ -167,9 +169,9 @@ def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() 
     y = x.clone()
     y[:, :, 48:] = 1.0  # AlexNet sees 48 of the 64 rows
     realism = torch.tensor([0.0, 0.5, 1.0])
-    above, parts = objective(x, y, mask, realism, torch.tensor([0.0, 0.0]))
+    above, parts = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
     assert not above.any() and parts.keys() == {"lpips_alex", "dists"}
-    below, _ = objective(x, y, mask, realism, torch.tensor([0.999, 0.0]))
+    below, _ = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.0]))
     alex, dists = 16 / 48, 2 * (16 / 32) * 2  # one of two chosen samples counts twice
     torch.testing.assert_close(below, torch.tensor([0.0, 0.5 * (alex + dists), alex]))
 
@@ -187,7 +189,7 @@ def test_alexnet_sees_reduced_pictures_where_asked() -> None:
     objective.alex = Sides()  # type: ignore[assignment]
     x, mask = torch.zeros(1, 3, 80, 80), torch.zeros(1, 1, 80, 80)
     for size in (0.0, 0.5, 0.999):
-        objective(x, x, mask, torch.ones(1), torch.tensor([0.0, 0.0, size]))
+        objective(x, x, mask, torch.ones(1), torch.tensor([0]), torch.tensor([0.0, 0.0, size]))
     assert seen == [32, 48, 64]
 
 

@@ -199,7 +199,7 @@ def test_bits_stay_at_their_targets_while_a_loss_buys_bits() -> None:
     targets = BitTargets(0.03, 0.3)
     controller = LambdaController(targets, codec, CPU, windows=(5, 5))
     stage = Stage("entropy", BATCHES, 1e-3, entropy_alone=True, hard=True)
-    sample = Sample(centred, natural, level, None, torch.rand(2), None)
+    sample = Sample(centred, natural, level, None, torch.rand(2), None, None)
 
     def settled(steps: int, bought: float) -> Tensor:
         """The mean bits per pixel at each level in the last steps."""
@@ -280,7 +280,7 @@ def test_realism_is_not_for_what_is_no_photo() -> None:
     controller = LambdaController(BitTargets(), codec, CPU)
     told: list[tuple[Tensor, Tensor]] = []
 
-    def objective(x: Tensor, y: Tensor, text: Tensor, share: Tensor, place: Tensor):
+    def objective(x: Tensor, y: Tensor, text: Tensor, share: Tensor, *where: Tensor):
         told.append((text, share))
         return torch.zeros(len(x)), {}
 
@@ -293,6 +293,7 @@ def test_realism_is_not_for_what_is_no_photo() -> None:
             torch.tensor([realism]),
             torch.zeros(3),
             torch.zeros(1, TINY.noise_channels, 8, 8),
+            torch.arange(1),
         )
         return rate_and_distortion(
             codec,

@@ -72,7 +72,10 @@ class TileFile:
 
     def to(self, device: torch.device) -> TileFile:
         if device.type != "cpu":
-            self._resident = torch.from_numpy(self.pixels[self.index]).to(device)
+            shape = len(self), SIDE, SIDE, 3
+            self._resident = torch.empty(shape, dtype=torch.uint8, device=device)
+            for at, number in enumerate(self.index):
+                self._resident[at].copy_(torch.from_numpy(np.array(self.pixels[number])))
         return self
 
     def draw(self, batch: int, side: int, generator: torch.Generator) -> Crops:

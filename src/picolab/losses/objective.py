@@ -82,12 +82,19 @@ class Objective(nn.Module):
             self.alex.trunk.bf16 = bf16
 
     def forward(
-        self, x: Tensor, picture: Tensor, mask: Tensor, share: Tensor, place: Tensor
+        self,
+        x: Tensor,
+        picture: Tensor,
+        mask: Tensor,
+        share: Tensor,
+        chosen: Tensor,
+        place: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum `[B]`, and the mean of each loss as it is, for the log.
 
         `mask` `[B, 1, H, W]` is the presence of text; `share` `[B]` multiplies the weights of the
-        perceptual networks, and `place` `[3]` in [0, 1) says where they look, and how closely.
+        perceptual networks, `chosen` are the numbers of the samples where it is not 0, and `place`
+        `[3]` in [0, 1), on the CPU, says where they look, and how closely.
         """
         w = self.weights
         total = torch.zeros(len(x), device=x.device)
@@ -105,14 +112,19 @@ class Objective(nn.Module):
             total = total + w.text * value
             parts["text"] = value.detach().mean()
         if w.perceptual:
-            total = total + self._perceptual(x, picture, share, place, parts)
+            total = total + self._perceptual(x, picture, share, chosen, place, parts)
         return total, parts
 
     def _perceptual(
-        self, x: Tensor, picture: Tensor, share: Tensor, place: Tensor, parts: dict[str, Tensor]
+        self,
+        x: Tensor,
+        picture: Tensor,
+        share: Tensor,
+        chosen: Tensor,
+        place: Tensor,
+        parts: dict[str, Tensor],
     ) -> Tensor:
         total = torch.zeros(len(x), device=x.device)
-        chosen = share.nonzero().flatten()
         # Levels and realism are in random order, so that the first samples stand for all.
         few = chosen[: self.weights.perceptual_batch or None]
         # AlexNet's first stride is 4: were it always at the same place in the codec's blocks of

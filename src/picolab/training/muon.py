@@ -8,7 +8,7 @@ iteration together, so that a step has few kernels. Updates are as large as Adam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,27 +27,34 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
-                self._update(parameters, group["lr"], group["momentum"])
+            parameters = [p for p in group["params"] if p.grad is not None]
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            ahead = self._ahead(parameters, group["momentum"])
+            for pair in zip(parameters, ahead, strict=True):
+                alike[pair[0].shape].append(pair)
+            for pairs in alike.values():
+                _move(*zip(*pairs, strict=True), group["lr"])
 
-    def _update(self, parameters: list[Tensor], lr: float, beta: float) -> None:
+    def _ahead(self, parameters: list[Tensor], beta: float) -> Sequence[Tensor]:
+        """The momenta, as Nesterov looks ahead with them."""
+        if not parameters:
+            return []
         gradients = [p.grad for p in parameters if p.grad is not None]
-        momenta = []
         for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            momenta.append(state["momentum"])
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - beta)
-        ahead = torch._foreach_lerp(gradients, momenta, beta)  # Nesterov's look ahead
-        stacked = torch.stack([update.flatten(1) for update in ahead])
-        scale = LIKE_ADAM * max(stacked.shape[1:]) ** 0.5
-        for parameter, update in zip(parameters, orthogonal(stacked), strict=True):
-            parameter.sub_(update.view_as(parameter).to(parameter.dtype), alpha=lr * scale)
+        return torch._foreach_lerp(gradients, momenta, beta)
+
+
+def _move(parameters: tuple[Tensor, ...], ahead: tuple[Tensor, ...], lr: float) -> None:
+    """Move parameters of one shape."""
+    stacked = torch.stack([update.flatten(1) for update in ahead])
+    updates = orthogonal(stacked).to(stacked.dtype, memory_format=torch.contiguous_format)
+    scale = LIKE_ADAM * max(stacked.shape[1:]) ** 0.5
+    each = [u.view_as(p) for u, p in zip(updates.unbind(), parameters, strict=True)]
+    torch._foreach_add_(parameters, each, alpha=-lr * scale)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -58,5 +65,6 @@ def orthogonal(matrices: Tensor) -> Tensor:
     a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):
         square = x @ x.transpose(1, 2)
-        x = a * x + (b * square + c * square @ square) @ x
+        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
     return x if wide else x.transpose(1, 2)

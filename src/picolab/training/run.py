@@ -218,16 +218,16 @@ class Run:
         if values["world"] == self.world:
             torch.set_rng_state(random["0"])
             self.generator.set_state(random["1"])
-            if "2" in random and self.device.type == "cuda":
-                torch.cuda.set_rng_state(random["2"])
+            if "2" in random and self.device.type != "cpu":
+                torch.get_device_module(self.device).set_rng_state(random["2"], self.device)
         else:
             self._draw_anew()
 
     def save(self) -> None:
         """Rank 0 writes the common state; every rank's random state goes with it."""
         states = [torch.get_rng_state(), self.generator.get_state()]
-        if self.device.type == "cuda":
-            states.append(torch.cuda.get_rng_state())
+        if self.device.type != "cpu":
+            states.append(torch.get_device_module(self.device).get_rng_state(self.device))
         gathered: list[Any] = [states]
         if self.world > 1:
             gathered = [None] * self.world
@@ -255,11 +255,11 @@ class Run:
             dist.barrier()
 
     def _compile(self) -> None:
-        if self.device.type == "cuda":
-            self.network = torch.compile(self.codec)  # type: ignore[assignment]
-        else:
+        if self.device.type == "cpu" or self.stage.entropy_alone:
             # Convolutions are as fast without; what touches each number many times is not.
             self.codec.context_model.quantise = torch.compile(quantise, dynamic=False)
+        else:
+            self.network = torch.compile(self.codec, dynamic=False)  # type: ignore[assignment]
         self.kernels.squared_error = torch.compile(squared_error, dynamic=False)
         self.kernels.xyb_error = torch.compile(xyb_error, dynamic=False)
 
@@ -316,7 +316,7 @@ class Run:
         """Whether any process says so: clocks differ, and all must save and stop together."""
         if self.world == 1:
             return flag
-        told = torch.tensor(float(flag), device=self.device)
+        told = torch.tensor(float(flag))  # from CPU to CPU: no GPU is waited for
         dist.all_reduce(told, op=dist.ReduceOp.MAX)
         return bool(told)
 
@@ -339,8 +339,7 @@ class Run:
         lambdas learn from it."""
         crops = self.tiles.draw(max(batch.crops // self.world, 1), batch.side, self.generator)
         sample = draw_sample(
-            crops.patches.to(self.device, non_blocking=True),
-            crops.natural,
+            crops,
             self.dtype,
             self.stage.losses,
             self.lineage.shape.noise_channels,
@@ -361,24 +360,23 @@ class Run:
         """Mean gradients of all processes, and the sum of what they saw, in one exchange."""
         if self.world == 1:
             return seen
-        parts = [p.grad for p in self.learning if p.grad is not None]
-        flat = torch.cat([*(part.flatten() for part in parts), seen.flatten() * self.world])
+        parts = [*self._gradients(), seen.mul_(self.world)]
+        flat = _flat(parts)
         dist.all_reduce(flat)
-        flat /= self.world
-        split = flat.split([*(part.numel() for part in parts), seen.numel()])
-        for part, mean in zip(parts, split[:-1], strict=True):
-            part.copy_(mean.view_as(part))
-        return split[-1].view_as(seen)
+        _put_back(flat.div_(self.world), parts)
+        return seen
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.learning if p.grad is not None]
 
     def _learn(self, seen: Tensor) -> Tensor:
         """The optimisers' step, the moving average's and the lambdas'; gives the norm."""
         norm = nn.utils.clip_grad_norm_(self.learning, self.stage.clip)
-        # One bad batch must not spoil the weights; a GPU is not waited for.
+        # One bad batch must not spoil weights and lambdas; a GPU is not waited for.
         good = torch.isfinite(norm)
-        if self.device.type == "cuda":
-            for parameter in self.learning:
-                if parameter.grad is not None:
-                    parameter.grad.nan_to_num_(0, 0, 0)
+        if self.device.type != "cpu":
+            parts = [*self._gradients(), seen]
+            _put_back(torch.where(good, _flat(parts), 0.0), parts)
         elif not good:
             return norm
         rate = self.progress.rate(self.stage)
@@ -444,6 +442,17 @@ class Run:
             parameter.copy_(value)
 
 
+def _flat(parts: list[Tensor]) -> Tensor:
+    return torch.cat([part.flatten() for part in parts])
+
+
+def _put_back(flat: Tensor, parts: list[Tensor]) -> None:
+    """What `_flat` gave, or what became of it, into the tensors that it came from."""
+    split = flat.split([part.numel() for part in parts])
+    each = [values.view_as(part) for values, part in zip(split, parts, strict=True)]
+    torch._foreach_copy_(parts, each)
+
+
 def _figures(outcome: Outcome, norm: Tensor) -> Tensor:
     quality = -10 * torch.log10(outcome.mse.clamp_min(1e-10))
     return torch.stack([outcome.loss.detach(), outcome.bpp.mean(), quality.mean(), norm.detach()])
@@ -493,11 +502,7 @@ def run_stage(lineage: Lineage, stage: Stage, options: Options) -> Run:
     """Train a stage in as many processes as `torchrun` started; returns the run as it ended."""
     several = "WORLD_SIZE" in os.environ
     if several:
-        cuda = options.device.type == "cuda"
-        dist.init_process_group("nccl" if cuda else "gloo")
-        if cuda:
-            options.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(options.device)
+        options.device = join_processes(options.device)
     try:
         run = Run(lineage, stage, options)
         run.go()
@@ -505,3 +510,14 @@ def run_stage(lineage: Lineage, stage: Stage, options: Options) -> Run:
     finally:
         if several:
             dist.destroy_process_group()
+
+
+def join_processes(device: torch.device) -> torch.device:
+    """Join the processes that `torchrun` started; gives the device of this one."""
+    if device.type == "cpu":
+        dist.init_process_group("gloo")
+        return device
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl")  # what is decided on CPUs waits for no GPU
+    return device

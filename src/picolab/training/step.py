@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from picolab.data.crops import Crops
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
@@ -30,8 +31,9 @@ class Sample:
     natural: Tensor
     level: Tensor
     realism: Tensor | None
-    place: Tensor  # [3] in [0, 1): where perceptual losses look, and how closely
+    place: Tensor  # [3] in [0, 1), on the CPU: where perceptual losses look, and how closely
     noise: Tensor | None  # [B, N, H/8, W/8], where realism is
+    judged: Tensor | None  # numbers of the samples that perceptual losses judge, where realism is
 
     @property
     def pixels(self) -> int:
@@ -59,24 +61,29 @@ class Kernels:
 
 
 def draw_sample(
-    patches: Tensor,
-    natural: Tensor,
+    crops: Crops,
     dtype: torch.dtype,
     losses: LossWeights,
     noise_channels: int,
     generator: torch.Generator,
 ) -> Sample:
     """The random choices of a step, all from `generator` (on the CPU), for these crops."""
-    device, batch = patches.device, len(patches)
-    level = draw_levels(batch, generator).to(device)
-    realism = noise = None
+    device, batch = crops.patches.device, len(crops.patches)
+    level = sent(draw_levels(batch, generator), device)
+    realism = noise = judged = None
     if losses.perceptual:
-        realism = draw_realism(batch, losses, generator).to(device)
-        shape = (batch, noise_channels, *patches.shape[2:])
-        noise = torch.randn(shape, generator=generator).to(device, dtype)
+        drawn = draw_realism(batch, losses, generator)
+        realism, judged = sent(drawn, device), sent((drawn * crops.natural).nonzero()[:, 0], device)
+        shape = (batch, noise_channels, *crops.patches.shape[2:])
+        noise = sent(torch.randn(shape, generator=generator).to(dtype), device)
     place = torch.rand(3, generator=generator)
-    centred = (patches.float() / 255 - 0.5).to(dtype)
-    return Sample(centred, natural.to(device), level, realism, place, noise)
+    natural = sent(crops.natural, device)
+    return Sample(crops.centred(dtype), natural, level, realism, place, noise, judged)
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """What the CPU drew, on the device; a GPU is not waited for."""
+    return x if device.type == "cpu" else x.pin_memory().to(device, non_blocking=True)
 
 
 def rate_and_distortion(
@@ -100,9 +107,9 @@ def rate_and_distortion(
         picture, decoded = (from_patches(p.float() + 0.5) for p in (x, coded.centred))
         if share:
             distortion = (1 - share) * mse + share * XYB_SCALE * kernels.xyb_error(picture, decoded)
-        if objective is not None and felt is not None:
+        if objective is not None and felt is not None and sample.judged is not None:
             text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
-            more, parts = objective(picture, decoded, text, felt, sample.place)
+            more, parts = objective(picture, decoded, text, felt, sample.judged, sample.place)
     loss = bpp + _share(stage, felt) * controller.lambdas(level) * distortion
     loss = _balance(controller, level) * loss + more
     return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
