@@ -33,7 +33,7 @@ class Muon(torch.optim.Optimizer):
             for pair in zip(parameters, ahead, strict=True):
                 alike[pair[0].shape].append(pair)
             for pairs in alike.values():
-                _move(*zip(*pairs, strict=True), group["lr"])
+                _move([p for p, _ in pairs], [update for _, update in pairs], group["lr"])
 
     def _ahead(self, parameters: list[Tensor], beta: float) -> Sequence[Tensor]:
         """The momenta, as Nesterov looks ahead with them."""
@@ -48,7 +48,7 @@ class Muon(torch.optim.Optimizer):
         return torch._foreach_lerp(gradients, momenta, beta)
 
 
-def _move(parameters: tuple[Tensor, ...], ahead: tuple[Tensor, ...], lr: float) -> None:
+def _move(parameters: list[Tensor], ahead: list[Tensor], lr: float) -> None:
     """Move parameters of one shape."""
     stacked = torch.stack([update.flatten(1) for update in ahead])
     updates = orthogonal(stacked).to(stacked.dtype, memory_format=torch.contiguous_format)
