@@ -79,6 +79,8 @@ def picodec(argv: Sequence[str] | None = None) -> int:
     extension = args.format or named
     if extension not in FORMATS:
         options.error(f"{target}: the name does not tell a known format; give --format")
+    if target != STREAM and FORMATS.get(named, FORMATS[extension]) != FORMATS[extension]:
+        options.error(f"{target}: the name says {named}, --format {extension}: give one of them")
     if args.output_quality and FORMATS[extension] not in LOSSY:
         options.error(f"--output-quality has no effect on {extension}, which keeps all pixels")
     try:

@@ -241,8 +241,8 @@ def _check_sides(width: int, height: int, max_pixels: int) -> None:
         raise CorruptHeader(f"header gives {width}x{height} pixels; sides end at {MAX_SIDE}")
     if width * height > max_pixels:
         raise LimitExceeded(
-            f"the picture has {width}x{height} pixels, more than the limit of {max_pixels}; "
-            "raise the limit if you trust the file"
+            f"the picture has {width}x{height} pixels, more than the limit of {max_pixels}: "
+            "raise the limit (--max-pixels or max_pixels) if you trust the file"
         )
     count = tiles_along(width) * tiles_along(height)
     if count > MAX_TILES:

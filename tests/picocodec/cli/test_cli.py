@@ -420,6 +420,7 @@ def test_wrong_usage_of_picoenc(folder, capsys, args):
         ["photo.pico", "photo.xyz"],
         ["photo.pico", "-o", "photo"],
         ["photo.pico", "--format", "xyz"],
+        ["photo.pico", "photo.png", "--format", "jpg"],
         ["photo.pico", "--max-pixels", "many"],
     ],
 )
