@@ -81,7 +81,7 @@ class Progress:
 
     step: int = 0
     pixels: float = 0
-    cpu_seconds: float = 0  # of this process alone
+    cpu_seconds: float = 0  # of all processes
     cool_from: float = 0  # pixels at which the rate begins to fall, ...
     cool_over: float = 0  # ... and over which it falls; 0: it does not
 
@@ -293,7 +293,8 @@ class Run:
             figures = self.step()
             sums = figures if sums is None else sums + figures
             now = time.process_time()
-            progress.cpu_seconds, spent = progress.cpu_seconds + now - spent, now
+            progress.cpu_seconds += (now - spent) * self.world
+            spent = now
             bar.update(round(progress.pixels / 1e6) - bar.n)
             minutes = (time.monotonic() - started) / 60
             over = bool(options.minutes) and minutes > options.minutes
@@ -418,7 +419,7 @@ class Run:
         row = {
             "pixels": self.progress.pixels,
             "step": self.progress.step,
-            "hours": self.progress.cpu_seconds * self.world / 3600,
+            "hours": self.progress.cpu_seconds / 3600,
             "rate": self.progress.rate(self.stage),
             "score": score(points),
         }
