@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from picolab.losses.fidelity import (
     repeats_loss,
+    smooth_error,
     text_fidelity_loss,
     tiling_artifact_loss,
 )
@@ -54,6 +55,25 @@ def test_what_repeats_is_seen_beside_grain_and_among_it() -> None:
         value = repeats_loss(x, x + repeated)
         assert value.item() == pytest.approx(pattern.abs().mean().item() * 7 / 16, rel=0.01)
         assert value > 4 * repeats_loss(x, x + grain)
+
+
+def test_errors_count_on_smooth_ground_and_not_in_texture() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.linspace(0.2, 0.3, 64).expand(1, 3, 64, 64).clone()  # a slope as of the sky
+    x[..., 32:] += 0.1 * torch.randn(1, 3, 64, 32, generator=generator)
+    grain = 0.02 * torch.randn(1, 3, 64, 64, generator=generator)
+    left, right = grain.clone(), grain.clone()
+    left[..., 32:], right[..., :32] = 0, 0
+    assert smooth_error(x, x).item() == 0
+    on_smooth = left.square().mean().item()
+    assert smooth_error(x, x + left).item() == pytest.approx(on_smooth, rel=0.05)
+    assert smooth_error(x, x + right).item() < 0.01 * on_smooth
+
+
+def test_processes_share_what_vgg16_sees() -> None:
+    assert LossWeights(perceptual_batch=4).in_each(2).perceptual_batch == 2
+    assert LossWeights(perceptual_batch=1).in_each(2).perceptual_batch == 1
+    assert LossWeights().in_each(2).perceptual_batch == 0  # all of what each has
 
 
 def test_text_counts_inside_the_mask_only() -> None:

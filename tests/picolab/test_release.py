@@ -61,12 +61,15 @@ def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
     assert symbols[:5].any() and not symbols[5:].any()
 
 
-def test_weights_are_stored_as_half(model_folder: Path) -> None:
+def test_weights_are_stored_as_half_with_eight_significant_bits(model_folder: Path) -> None:
     for name in ("analysis", "context", "synthesis"):
         graph = onnx.load(model_folder / f"{name}.onnx").graph
         large = [numpy_helper.to_array(t) for t in graph.initializer]
         large = [a for a in large if a.size >= 64 and a.dtype.kind == "f"]
         assert large and {a.dtype for a in large} == {np.dtype(np.float16)}
+        kernels = np.concatenate([a.flatten() for a in large if a.ndim == 4])
+        normal = kernels[abs(kernels) >= np.finfo(np.float16).tiny]
+        assert len(normal) > 1000 and not (normal.view(np.uint16) & 7).any()
 
 
 def test_a_wrong_release_is_noticed(model: Model) -> None:

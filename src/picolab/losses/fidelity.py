@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
+SQUARE = 8  # side of the squares of pixels that are smooth or not
+SMOOTH = 5 / 255  # the deviation within a square at which it is half smooth
 
 
 def tiling_artifact_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -36,6 +38,19 @@ def repeats_loss(x: Tensor, y: Tensor) -> Tensor:
     height, width = (side // BLOCK * BLOCK for side in x.shape[2:])
     error = (y - x)[:, :, :height, :width].unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK))
     return error.mean((2, 4)).abs().mean((1, 2, 3))
+
+
+def smooth_error(x: Tensor, y: Tensor) -> Tensor:
+    """The squared error of y where x is smooth, as a mean over the whole picture.
+
+    Networks of perception forgive grain on smooth ground, where eyes see nothing else. Texture
+    hides errors: there this is nothing. Sides must be multiples of 8 pixels.
+    """
+    mean, square = (F.avg_pool2d(values, SQUARE) for values in (x, x.square()))
+    variance = (square - mean.square()).clamp_min(0).mean(1)
+    smooth = 1 / (1 + (variance / SMOOTH**2).square())
+    error = F.avg_pool2d((x - y).square(), SQUARE).mean(1)
+    return (smooth * error).mean((1, 2))
 
 
 def text_fidelity_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Weights are in units of the *balanced* loss (`training/step.py`), in which every
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +40,13 @@ class LossWeights:
     repeats: float = 0.0
     text: float = 0.0
     mse_at_realism: float = 0.5  # the part of the MSE's weight that is left at realism 1
+    smooth: float = 0.0  # the part of it that smooth ground has at realism 1 besides
     # Shares of samples that are decoded for the closest pixels, and for the most texture; the
     # rest is spread evenly between.
     closest: float = 0.25
     fullest: float = 0.5
     perceptual_crop: int = 128  # side of the part of each crop that VGG16 sees
-    perceptual_batch: int = 0  # how many samples of a batch it sees; 0: all
+    perceptual_batch: int = 0  # how many samples of a batch it sees, over all processes; 0: all
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -62,6 +63,12 @@ class LossWeights:
     def perceptual(self) -> bool:
         """Whether a perceptual network judges, and so realism means anything to this training."""
         return max(self.lpips_alex, self.dists, self.wasserstein) > 0
+
+    def in_each(self, processes: int) -> LossWeights:
+        """The same in each of so many processes, which share a batch."""
+        if not self.perceptual_batch:
+            return self
+        return replace(self, perceptual_batch=max(self.perceptual_batch // processes, 1))
 
     def mse_share(self, realism: Tensor) -> Tensor:
         """The part of the MSE's weight that is left at each sample's realism."""

@@ -120,7 +120,8 @@ class Run:
         self.objective: Objective | None = None
         if stage.losses.perceptual:
             bf16 = self.dtype == torch.bfloat16
-            self.objective = Objective(stage.losses, bf16).to(self.device)
+            losses = stage.losses.in_each(self.world)
+            self.objective = Objective(losses, bf16).to(self.device)
         torch.manual_seed(lineage.seed + 1000 + self.rank)
         self.generator = torch.Generator().manual_seed(lineage.seed * 1000 + self.rank)
         self.kernels = Kernels()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from picolab.data.crops import Crops
+from picolab.losses.fidelity import smooth_error
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
@@ -110,7 +111,10 @@ def rate_and_distortion(
         if objective is not None and felt is not None and sample.judged is not None:
             text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
             more, parts = objective(picture, decoded, text, felt, sample.judged, sample.place)
-    loss = bpp + _share(stage, felt) * controller.lambdas(level) * distortion
+    distortion = _share(stage, felt) * distortion
+    if stage.losses.smooth and felt is not None:
+        distortion = distortion + stage.losses.smooth * felt * smooth_error(picture, decoded)
+    loss = bpp + controller.lambdas(level) * distortion
     loss = _balance(controller, level) * loss + more
     return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
 
