@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
-SQUARE = 8  # side of the squares of pixels that are smooth or not
-SMOOTH = 5 / 255  # the deviation within a square at which it is half smooth
+SQUARE = 8  # side of the squares of pixels that are clean or not
+CLEAN = 2 / 255  # how far a square's pixels deviate from their neighbours' mean if it is half clean
 
 
 def tiling_artifact_loss(x: Tensor, y: Tensor) -> Tensor:
@@ -41,16 +41,17 @@ def repeats_loss(x: Tensor, y: Tensor) -> Tensor:
 
 
 def smooth_error(x: Tensor, y: Tensor) -> Tensor:
-    """The squared error of y where x is smooth, as a mean over the whole picture.
+    """The squared error of y where x is clean: without grain or texture, be it flat or a slope. As
+    a mean over the whole picture; sides must be multiples of 8 pixels.
 
-    Networks of perception forgive grain on smooth ground, where eyes see nothing else. Texture
-    hides errors: there this is nothing. Sides must be multiples of 8 pixels.
+    Networks of perception forgive grain there, and eyes see nothing else. Where x has texture of
+    its own, it hides errors, and this is nothing.
     """
-    mean, square = (F.avg_pool2d(values, SQUARE) for values in (x, x.square()))
-    variance = (square - mean.square()).clamp_min(0).mean(1)
-    smooth = 1 / (1 + (variance / SMOOTH**2).square())
+    fine = x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    texture = F.avg_pool2d(fine.square(), SQUARE).mean(1)
+    clean = 1 / (1 + (texture / CLEAN**2).square())
     error = F.avg_pool2d((x - y).square(), SQUARE).mean(1)
-    return (smooth * error).mean((1, 2))
+    return (clean * error).mean((1, 2))
 
 
 def text_fidelity_loss(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
