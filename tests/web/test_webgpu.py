@@ -48,17 +48,23 @@ ENCODE = """(async () => {
   await post("file", await pico.encode(source, options));
   return told;
 })()"""
-# Destroys what the GPU's work is done with when the first tile is there.
+# Once a first picture is there, destroys what the GPU's work is done with, in the middle of it.
 LOSE = b"""
 let device = null;
 const requested = GPUAdapter.prototype.requestDevice;
 GPUAdapter.prototype.requestDevice = async function (...given) {
   return (device = await requested.apply(this, given));
 };
+let isArmed = false;
 const posted = self.postMessage.bind(self);
 self.postMessage = (message, options) => {
   posted(message, options);
-  if (message.progress?.phase === "decode" && message.progress.done === 1) device.destroy();
+  isArmed ||= "result" in message;
+};
+const submitted = GPUQueue.prototype.submit;
+GPUQueue.prototype.submit = function (...given) {
+  submitted.apply(this, given);
+  if (isArmed) device.destroy();
 };
 """
 
@@ -266,15 +272,17 @@ def test_shaders_encode(software: Page) -> None:
     assert encoded(software, photo(40, 50)) == "webgpu: "
 
 
-def test_a_device_that_is_destroyed_in_the_middle(software: Page, package: Path) -> None:
-    tab, server = software
-    data = picocodec.encode(photo(40, TILE + 80), 60, model="tiny.v1", effort=0, threads=1)
+def test_a_device_that_is_destroyed_in_the_middle(
+    software: Page, package: Path, small: bytes
+) -> None:
+    server = software[1]
     server.files["dist/worker.js"] = LOSE + (package / "worker.js").read_bytes()
     try:
-        told = decoded(software, data, "{gpu: 'on'}")
+        told = decoded(software, small, "{gpu: 'on'}", times=3)
     finally:
         del server.files["dist/worker.js"]
-    assert told[0].startswith("wasm: the GPU was lost")
+    assert told[0] == "webgpu: "
+    assert told[1] == told[2] and told[1].startswith("wasm: the GPU was lost")
 
 
 @pytest.mark.skipif(WHOLE_SET not in os.environ, reason=f"takes minutes: set {WHOLE_SET}")

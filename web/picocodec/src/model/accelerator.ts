@@ -13,8 +13,8 @@ const TOLERANCE = 1 / 1024;
 /** Sides, in pixels, of what is compared before a GPU is used, and of what is timed: a tile. */
 const SMALL = Z_STEP;
 const WHOLE = TILE + 2 * MARGIN;
-/** Tiles that are WebAssembly's unless a GPU is demanded: for fewer, fetching and checking what uses
- * it takes longer than it saves. */
+/** Tiles that are WebAssembly's unless a GPU is demanded: small pictures need not wait until what
+ * uses one is fetched and checked. */
 const FIRST = 4;
 /** What a GPU may take for anything, in milliseconds; much more where software may be one. */
 const PATIENCE = 20_000;
