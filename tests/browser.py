@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,16 +54,18 @@ class Driven:
 
 
 class Browser(Driven):
-    """One tab of `width` x `height` pixels; use as a context."""
+    """One tab of `width` x `height` pixels, with more `options` for Chromium; use as a context."""
 
-    def __init__(self, profile: Path, width: int = 1200, height: int = 900) -> None:
+    def __init__(
+        self, profile: Path, width: int = 1200, height: int = 900, options: Sequence[str] = ()
+    ) -> None:
         program = executable()
         assert program is not None
         self.process = subprocess.Popen(
             [
                 *(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
                 *("--remote-debugging-port=0", f"--user-data-dir={profile}"),
-                *(f"--window-size={width},{height}", "about:blank"),
+                *(f"--window-size={width},{height}", *options, "about:blank"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -11,10 +11,7 @@ const source = join(here, "..", "..", "src", "picocodec");
 const runtime = join(here, "..", "node_modules", "onnxruntime-web", "dist");
 const NETWORKS = ["analysis", "context", "scale_decoder", "synthesis", "preview"];
 
-function packRuntime() {
-  rmSync(join(dist, "ort"), { recursive: true, force: true });
-  mkdirSync(join(dist, "ort"), { recursive: true });
-  const name = "ort-wasm-simd-threaded";
+function packRuntime(name) {
   cpSync(join(runtime, `${name}.mjs`), join(dist, "ort", `${name}.mjs`));
   return writePacked(join(runtime, `${name}.wasm`), join(dist, "ort", `${name}.wasm`));
 }
@@ -38,8 +35,15 @@ function packModels() {
   writeFileSync(join(dist, "models", "index.json"), `${JSON.stringify({ default: chosen })}\n`);
 }
 
+rmSync(join(dist, "ort"), { recursive: true, force: true });
+mkdirSync(join(dist, "ort"), { recursive: true });
+const runtimes = {
+  ORT_SHA256: packRuntime("ort-wasm-simd-threaded"),
+  // With WebGPU, for browsers that can suspend WebAssembly (JSPI); the one for others is far larger.
+  ORT_GPU_SHA256: packRuntime("ort-wasm-simd-threaded.jspi"),
+};
 await build({
-  entryPoints: { worker: "src/worker.ts", "pico-image": "src/pico-image.ts" },
+  entryPoints: { worker: "src/worker.ts", gpu: "src/gpu.ts", "pico-image": "src/pico-image.ts" },
   absWorkingDir: here,
   outdir: dist,
   bundle: true,
@@ -48,7 +52,9 @@ await build({
   target: "es2022",
   legalComments: "none",
   conditions: ["onnxruntime-web-use-extern-wasm"],
-  define: { ORT_SHA256: JSON.stringify(packRuntime()) },
+  define: Object.fromEntries(
+    Object.entries(runtimes).map(([name, hash]) => [name, JSON.stringify(hash)]),
+  ),
   logLevel: "warning",
 });
 packModels();

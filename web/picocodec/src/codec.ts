@@ -4,8 +4,9 @@ import { errorOf } from "./errors.js";
 import { DEFAULT_QUALITY, levelOfQuality } from "./encoding/rate.js";
 import { MAX_PIXELS } from "./format/container.js";
 import type { Source } from "./images/reading.js";
-import type {
-  Decoded, Encoded, Failure, FromWorker, Progress, Setup, Task, ToWorker,
+import {
+  type Backend, type Decoded, type Encoded, type Failure, type FromWorker, type Gpu, GPUS,
+  type Progress, type Setup, type Task, type ToWorker,
 } from "./messages.js";
 
 export interface Settings {
@@ -19,6 +20,10 @@ export interface Settings {
 export interface Waiting {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** `auto` if not given. */
+  readonly gpu?: Gpu;
+  /** Told at the end, unless no such network was needed. */
+  readonly onBackend?: (backend: Backend) => void;
 }
 
 export interface DecodeOptions extends Waiting {
@@ -96,6 +101,7 @@ export class Codec {
         : null,
       divisor, maxPixels, upright,
       stored: options.colours === "stored",
+      gpu: gpuOf(options),
     };
     return (await this.run(task, options)) as Decoded;
   }
@@ -112,6 +118,7 @@ export class Codec {
       targetSize: Math.floor(targetSize ?? 0),
       model,
       keepMetadata: metadata,
+      gpu: gpuOf(options),
     };
     return ((await this.run(task, options)) as Encoded).file;
   }
@@ -123,11 +130,11 @@ export class Codec {
     this.jobs.clear();
   }
 
-  private run(task: Task, { signal, onProgress }: Waiting): Promise<Decoded | Encoded> {
+  private run(task: Task, { signal, onProgress, onBackend }: Waiting): Promise<Decoded | Encoded> {
     if (signal?.aborted) return Promise.reject(aborted());
     const id = ++this.count;
     return new Promise((resolve, reject) => {
-      this.jobs.set(id, { resolve, reject, onProgress });
+      this.jobs.set(id, { resolve, reject, onProgress, onBackend });
       signal?.addEventListener("abort", () => this.cancel(id), { once: true });
       const message: ToWorker = { id, task };
       this.worker.postMessage(message);
@@ -151,8 +158,12 @@ export class Codec {
       return;
     }
     this.jobs.delete(message.id);
-    if ("result" in message) job.resolve(message.result);
-    else job.reject(errorFrom(message.failure));
+    if ("failure" in message) {
+      job.reject(errorFrom(message.failure));
+      return;
+    }
+    if (message.backend) job.onBackend?.(message.backend);
+    job.resolve(message.result);
   }
 
   private stop(reason: string): void {
@@ -160,6 +171,11 @@ export class Codec {
     for (const job of this.jobs.values()) job.reject(error);
     this.jobs.clear();
   }
+}
+
+function gpuOf({ gpu = "auto" }: Waiting): Gpu {
+  if (!GPUS.includes(gpu)) throw new RangeError(`gpu must be auto, off or on, not ${gpu}`);
+  return gpu;
 }
 
 function errorFrom({ kind, name, message, tile }: Failure): Error {

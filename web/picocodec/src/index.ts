@@ -11,7 +11,7 @@ export { Codec, type DecodeOptions, type EncodeOptions, type Settings } from "./
 export * from "./errors.js";
 export type { Source } from "./images/reading.js";
 export { type Info, readInfo } from "./info.js";
-export type { Decoded, Progress } from "./messages.js";
+export type { Backend, Decoded, Gpu, Progress } from "./messages.js";
 
 let settings: Settings = {};
 let shared: Codec | null = null;

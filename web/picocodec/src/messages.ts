@@ -12,6 +12,19 @@ export interface Setup {
   readonly threads: number;
 }
 
+/**
+ * Whether a GPU may run the networks from pixels and to pixels: where it is a real one, gives the
+ * same and is faster; never; or wherever it gives the same, in software, too.
+ */
+export type Gpu = "auto" | "off" | "on";
+export const GPUS: readonly Gpu[] = ["auto", "off", "on"];
+
+/** What ran those networks in the end, and why that was no GPU. */
+export interface Backend {
+  readonly name: "webgpu" | "wasm";
+  readonly why: string;
+}
+
 export interface DecodeTask {
   readonly kind: "decode";
   readonly file: Uint8Array;
@@ -21,6 +34,7 @@ export interface DecodeTask {
   readonly maxPixels: number;
   readonly upright: boolean;
   readonly stored: boolean;
+  readonly gpu: Gpu;
 }
 
 export interface EncodeTask {
@@ -31,6 +45,7 @@ export interface EncodeTask {
   readonly targetSize: number;
   readonly model: string | null;
   readonly keepMetadata: boolean;
+  readonly gpu: Gpu;
 }
 
 export type Task = DecodeTask | EncodeTask;
@@ -71,5 +86,5 @@ export interface Progress {
 
 export type FromWorker =
   | { readonly id: number; readonly progress: Progress }
-  | { readonly id: number; readonly result: Decoded | Encoded }
+  | { readonly id: number; readonly result: Decoded | Encoded; readonly backend: Backend | null }
   | { readonly id: number; readonly failure: Failure };

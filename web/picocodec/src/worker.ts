@@ -2,11 +2,12 @@
 import * as ort from "onnxruntime-web/wasm";
 import { LearnedCoder } from "./coders/learned.js";
 import { decodePixels } from "./decoding/decoder.js";
-import { fetchVerified } from "./downloads.js";
+import { type Downloaded, fetchVerified } from "./downloads.js";
 import { PicoError } from "./errors.js";
 import { readHeader } from "./format/container.js";
 import { common, isEmpty } from "./format/tiles.js";
 import { encodePicture } from "./encoding/encoder.js";
+import type { GpuRuntime } from "./gpu.js";
 import { toSrgb } from "./images/colours.js";
 import { orientationOf, turned } from "./images/exif.js";
 import { NO_METADATA, readMetadata } from "./images/metadata.js";
@@ -14,30 +15,36 @@ import { readPicture } from "./images/reading.js";
 import type {
   Decoded, DecodeTask, Encoded, EncodeTask, Failure, FromWorker, Progress, Setup, Task, ToWorker,
 } from "./messages.js";
+import { Accelerator } from "./model/accelerator.js";
 import { ModelFiles } from "./model/files.js";
 import { Networks } from "./model/networks.js";
 import type { Running } from "./running.js";
 
-/** The SHA-256 of ONNX Runtime's WebAssembly, written here by build.mjs. */
+/** The SHA-256 of ONNX Runtime's WebAssembly without and with WebGPU, written here by build.mjs. */
 declare const ORT_SHA256: string;
+declare const ORT_GPU_SHA256: string;
 
 const RUNTIME = "ort/ort-wasm-simd-threaded";
+const GPU_RUNTIME = `${RUNTIME}.jspi`;
 /** More hardly help, and each has a stack of its own. */
 const MOST_THREADS = 8;
 
 class Workshop {
   private readonly files: ModelFiles;
   private readonly networks: Networks;
+  private readonly accelerator: Accelerator;
   private started: Promise<void> | null = null;
   private current = 0;
   private readonly cancelled = new Set<number>();
 
   constructor(private readonly setup: Setup) {
     const base = new URL("models/", setup.assets);
-    const downloaded = (file: string, done: number, total: number): void =>
+    const downloaded: Downloaded = (file, done, total) =>
       this.tell({ phase: "download", file, done, total });
     this.files = new ModelFiles(base, downloaded);
     this.networks = new Networks(this.files, () => (this.started ??= this.start(downloaded)));
+    const open = (): Promise<GpuRuntime> => this.openGpu(downloaded);
+    this.accelerator = new Accelerator(this.networks, this.files, open);
   }
 
   cancel(id: number): void {
@@ -48,12 +55,13 @@ class Workshop {
     this.current = id;
     try {
       await this.pause(id);
+      this.accelerator.begin(task.gpu);
       if (task.kind === "decode") {
         const result = await this.decode(id, task);
-        post({ id, result }, [result.data.buffer]);
+        post({ id, result, backend: this.accelerator.backend }, [result.data.buffer]);
       } else {
         const result = await this.encode(id, task);
-        post({ id, result }, [result.file.buffer]);
+        post({ id, result, backend: this.accelerator.backend }, [result.file.buffer]);
       }
     } catch (error) {
       post({ id, failure: failureOf(error) });
@@ -78,7 +86,7 @@ class Workshop {
     }
     const { icc, exif, xmp, alpha } = await readMetadata(file, header);
     const coder = async (model: string): Promise<LearnedCoder> =>
-      new LearnedCoder(await this.files.model(model), this.networks);
+      new LearnedCoder(await this.files.model(model), this.networks, this.accelerator);
     const request = { realism, wanted, divisor };
     const running = this.running(id, "decode");
     let raster = await decodePixels(file, header, alpha, request, coder, running);
@@ -100,13 +108,13 @@ class Workshop {
     const upright = isKept ? raster : turned(raster, orientationOf(metadata.exif));
     const kept = isKept ? metadata : { ...NO_METADATA, icc: metadata.icc };
     const model = await this.files.model(task.model ?? (await this.files.defaultName()));
-    const coder = new LearnedCoder(model, this.networks);
+    const coder = new LearnedCoder(model, this.networks, this.accelerator);
     const rate = task.level === null ? { targetSize: task.targetSize } : { level: task.level };
     return { file: await encodePicture(upright, kept, rate, coder, this.running(id, "encode")) };
   }
 
   /** ONNX Runtime, made ready. */
-  private async start(downloaded: (file: string, done: number, total: number) => void): Promise<void> {
+  private async start(downloaded: Downloaded): Promise<void> {
     const { assets, threads } = this.setup;
     // In Firefox 153 on a busy machine threads sometimes wait for each other without end.
     const isFirefox = navigator.userAgent.includes("Firefox/");
@@ -116,6 +124,16 @@ class Workshop {
     const url = new URL(`${RUNTIME}.wasm`, assets);
     ort.env.wasm.wasmBinary = (await fetchVerified(url, ORT_SHA256, downloaded)).buffer;
     ort.env.logLevel = "error";
+  }
+
+  /** The same with WebGPU, beside it: what decides symbols stays where it is. */
+  private async openGpu(downloaded: Downloaded): Promise<GpuRuntime> {
+    const { assets } = this.setup;
+    const script = new URL("gpu.js", assets).href;
+    const { start } = (await import(script)) as typeof import("./gpu.js");
+    const url = new URL(`${GPU_RUNTIME}.wasm`, assets);
+    const { buffer } = await fetchVerified(url, ORT_GPU_SHA256, downloaded);
+    return start(new URL(`${GPU_RUNTIME}.mjs`, assets), buffer);
   }
 
   private running(id: number, phase: "decode" | "encode"): Running {

@@ -21,7 +21,7 @@ from picocodec.format.tiles import area_of
 
 HERE = Path(__file__).parent
 SITE = Path(__file__).parents[4] / "build" / "web" / "site"  # what `make web` makes
-LIVE = ("pico.js", "worker.js", "ort", "models")
+LIVE = ("pico.js", "worker.js", "gpu.js", "ort", "models")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 /** Pixels in memory: RGBA bytes, and the networks' canvases of floats. */
 import { type Area, common, MARGIN, Z_STEP } from "../format/tiles.js";
-import type { Floats } from "../model/networks.js";
+import type { Floats } from "../model/tensors.js";
 
 /** Red, green, blue and alpha of what `area` has of a picture, as `ImageData` holds them. */
 export interface Raster {

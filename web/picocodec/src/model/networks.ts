@@ -3,11 +3,7 @@ import * as ort from "onnxruntime-web/wasm";
 import { NetworkFailed, UnknownModel } from "../errors.js";
 import type { ModelFiles } from "./files.js";
 import type { Description } from "./model.js";
-
-export interface Floats {
-  readonly data: Float32Array<ArrayBuffer>;
-  readonly shape: readonly number[];
-}
+import { feedsOf, type Floats, outputsOf } from "./tensors.js";
 
 export interface Integers {
   readonly data: Uint8Array | BigInt64Array;
@@ -40,17 +36,7 @@ export class Networks {
     network: string,
     inputs: Record<string, Floats>,
   ): Promise<Record<string, Floats>> {
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const [name, { data, shape }] of Object.entries(inputs)) {
-      feeds[name] = new ort.Tensor("float32", data, shape);
-    }
-    const outputs = await this.runTensors(model, network, feeds);
-    return Object.fromEntries(
-      Object.entries(outputs).map(([name, tensor]) => [
-        name,
-        { data: tensor.data as Float32Array<ArrayBuffer>, shape: tensor.dims },
-      ]),
-    );
+    return outputsOf(await this.runTensors(model, network, feedsOf(ort.Tensor, inputs)));
   }
 
   /** The only output of a network of integers, which are bytes; errors as of `run`. */

@@ -1,5 +1,5 @@
 /** What texture is made of, the same in every decoder: docs/format.md, section 8. */
-import type { Floats } from "./networks.js";
+import type { Floats } from "./tensors.js";
 
 /** Pixels to one position. */
 export const STEP = 8;
