@@ -1,5 +1,5 @@
 """The preview of a decoder: the linear map of its latent that comes closest to what it decodes, at
-half the sides.
+half the sides; and the means of that at an eighth, which are a far smaller map.
 
 Previews are looked at small, where what the networks add to a linear decoder hardly counts. Fitted
 by least squares, so that there is nothing to train.
@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from picocodec.format.tiles import MARGIN
 from picolab.data.crops import TileFile
 from picolab.networks.blocks import from_patches
+from picolab.networks.layers import plain_conv
 from picolab.networks.model import SQUARE, Codec
 
 KERNEL = 3  # positions of y around that of a square of pixels
@@ -32,6 +34,41 @@ class Preview(nn.Module):
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         squares = self.map(y_hat * self.gain(level)[:, :, None, None])
         return F.pixel_shuffle(squares, SQUARE // 2) + 0.5
+
+
+class Eighth(nn.Module):
+    """The means of a preview's pixels, 4 by 4 from the corner of a tile on, which lies behind its
+    margin: `[B, 3, 2 h, 2 w]`. Those in the last row and column lack what is beyond the canvas."""
+
+    def __init__(self, preview: Preview) -> None:
+        super().__init__()
+        self.gain = preview.gain
+        half, mean = preview.map, _means()
+        assert half.bias is not None
+        parts = half.weight.detach().unflatten(0, (3, SQUARE // 2, SQUARE // 2))
+        taps = torch.einsum("sdr,teq,crqmkl->decstmkl", mean, mean, parts).flatten(2, 4)
+        weight = torch.zeros(*taps.shape[2:4], KERNEL + 1, KERNEL + 1)
+        for down in range(2):
+            for right in range(2):
+                weight[:, :, down : down + KERNEL, right : right + KERNEL] += taps[down, right]
+        biases = half.bias.detach().unflatten(0, (3, SQUARE // 2, SQUARE // 2))
+        bias = torch.einsum("sdr,teq,crq->cst", mean, mean, biases).flatten()
+        self.map = plain_conv(weight, bias, padding=KERNEL // 2 + 1)
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        squares = self.map(y_hat * self.gain(level)[:, :, None, None])
+        # A position more is needed behind a square than before it: the first would be another's.
+        return F.pixel_shuffle(squares[:, :, 1:, 1:], 2) + 0.5
+
+
+def _means() -> Tensor:
+    """Weights `[2, 2, 8]` of the two means along a side that begin in a square: of its pixels at
+    half the sides, and of those of the next square, since the first margin moves them."""
+    weights = torch.zeros(2, SQUARE)
+    for i in range(2):
+        start = MARGIN // 2 + 4 * i
+        weights[i, start : start + 4] = 1 / 4
+    return weights.unflatten(1, (2, SQUARE // 2))
 
 
 @torch.no_grad()
