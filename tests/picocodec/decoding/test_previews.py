@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import make_tiles
-from tiny import drawing, photo, tiny_codec
+from tiny import drawing, glance_codec, photo, release_glance
 from written import kinds
 
 import picocodec
@@ -19,24 +18,14 @@ from picocodec.errors import UnknownModel
 from picocodec.images.picture import Picture
 from picocodec.model.model import PREVIEW_FILES, Model
 from picocodec.model.store import MODEL_PATH_VARIABLE
-from picolab.data.crops import TileFile
 from picolab.release.release import Trained, release
 
 HEIGHT, WIDTH = 581, 1091  # 2 rows of 3 tiles, the last ones of odd sides
 
 
-def glance(folder: Path, tiles: TileFile | None = None) -> Path:
-    """A model that is nearly linear, with a preview if there are tiles."""
-    return release(Trained(tiny_codec(spread=0.03), {}), folder, "glance", 1, 0.0, tiles)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models")
-    tiles = make_tiles(root / "tiles")
-    pixels = b"".join(photo(512, 512, seed).tobytes() for seed in range(6))
-    (tiles / "tiles.u8").write_bytes(pixels)
-    return glance(root, TileFile(tiles, held_out=False))
+    return release_glance(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -154,7 +143,7 @@ def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
 
 
 def test_a_preview_does_not_make_another_model(folder: Path, tmp_path: Path) -> None:
-    plain = Model(glance(tmp_path), threads=1)
+    plain = Model(release(Trained(glance_codec(), {}), tmp_path, "glance", 1, 0.0), threads=1)
     assert plain.identity == Model(folder, threads=1).identity
     assert plain.previews == []
     assert not [name for name in PREVIEW_FILES if (plain.folder / name).exists()]
