@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from picocodec.format.tiles import MARGIN
 from picolab.data.crops import TileFile
 from picolab.networks.blocks import from_patches
-from picolab.networks.layers import plain_conv
 from picolab.networks.model import SQUARE, Codec
 
 KERNEL = 3  # positions of y around that of a square of pixels
@@ -23,7 +22,8 @@ CROP = 256  # side of the crops it is fitted to, whose edges are a small part
 
 
 class Preview(nn.Module):
-    """y_hat `[B, M, h, w]` and level `[B]` to the picture `[B, 3, 8 h, 8 w]`, not clamped."""
+    """y_hat `[B, M, h, w]` and level `[B]` to the picture `[B, 3, 8 h, 8 w]`, not clamped. All
+    pixels of a colour have one bias."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -38,37 +38,31 @@ class Preview(nn.Module):
 
 class Eighth(nn.Module):
     """The means of a preview's pixels, 4 by 4 from the corner of a tile on, which lies behind its
-    margin: `[B, 3, 2 h, 2 w]`. Those in the last row and column lack what is beyond the canvas."""
+    margin: `[B, 3, 2 h - 1, 2 w - 1]`.
+
+    As what each position adds to the 8x8 pixels around it, since few outputs of many inputs take
+    WebAssembly thrice as long as a convolution.
+    """
 
     def __init__(self, preview: Preview) -> None:
         super().__init__()
         self.gain = preview.gain
-        half, mean = preview.map, _means()
-        assert half.bias is not None
-        parts = half.weight.detach().unflatten(0, (3, SQUARE // 2, SQUARE // 2))
-        taps = torch.einsum("sdr,teq,crqmkl->decstmkl", mean, mean, parts).flatten(2, 4)
-        weight = torch.zeros(*taps.shape[2:4], KERNEL + 1, KERNEL + 1)
-        for down in range(2):
-            for right in range(2):
-                weight[:, :, down : down + KERNEL, right : right + KERNEL] += taps[down, right]
-        biases = half.bias.detach().unflatten(0, (3, SQUARE // 2, SQUARE // 2))
-        bias = torch.einsum("sdr,teq,crq->cst", mean, mean, biases).flatten()
-        self.map = plain_conv(weight, bias, padding=KERNEL // 2 + 1)
+        half = preview.map
+        channels, around = half.in_channels, KERNEL // 2 + 1
+        alone = torch.zeros(channels, channels, 2 * around + 1, 2 * around + 1)
+        alone[:, :, around, around] = torch.eye(channels)
+        with torch.no_grad():
+            squares = F.conv2d(alone, half.weight, padding=KERNEL // 2)
+            pixels = F.pixel_shuffle(squares, SQUARE // 2)[:, :, MARGIN // 2 :, MARGIN // 2 :]
+            added = F.avg_pool2d(pixels, 4)[:, :, : 4 * around, : 4 * around]
+            self.map = nn.ConvTranspose2d(
+                channels, 3, 4 * around, stride=2, padding=2 * around, output_padding=1
+            )
+            self.map.weight.copy_(added)
+            self.map.bias.copy_(half.bias[:: (SQUARE // 2) ** 2])  # type: ignore[union-attr,index]
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        squares = self.map(y_hat * self.gain(level)[:, :, None, None])
-        # A position more is needed behind a square than before it: the first would be another's.
-        return F.pixel_shuffle(squares[:, :, 1:, 1:], 2) + 0.5
-
-
-def _means() -> Tensor:
-    """Weights `[2, 2, 8]` of the two means along a side that begin in a square: of its pixels at
-    half the sides, and of those of the next square, since the first margin moves them."""
-    weights = torch.zeros(2, SQUARE)
-    for i in range(2):
-        start = MARGIN // 2 + 4 * i
-        weights[i, start : start + 4] = 1 / 4
-    return weights.unflatten(1, (2, SQUARE // 2))
+        return self.map(y_hat * self.gain(level)[:, :, None, None]) + 0.5
 
 
 @torch.no_grad()
@@ -97,5 +91,7 @@ def fit_preview(
     moments += RIDGE * moments.diagonal().mean() * torch.eye(channels, dtype=torch.float64)
     solution = torch.linalg.solve(moments, products).t().float()
     preview.map.weight.copy_(solution[:, :-1].reshape(preview.map.weight.shape))
-    preview.map.bias.copy_(solution[:, -1])  # type: ignore[union-attr]
+    # Pictures have no grid: what distinguishes the biases of a colour is chance.
+    colours = solution[:, -1].unflatten(0, (3, -1)).mean(1, keepdim=True)
+    preview.map.bias.copy_(colours.expand(3, (SQUARE // 2) ** 2).flatten())  # type: ignore[union-attr]
     return preview
