@@ -67,10 +67,10 @@ def open_picture(
     not within the picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel
     is the mean of `scale` by `scale`, of a preview that decodes in less time where the model has
     one, realism is the model's default, all is opaque, damage is not allowed and the corner of
-    `region` is a multiple of `scale`; in its last row and column it may be that of a
-    block that ends beyond. All checksums of what is read are verified here, before the first
-    network runs. With a list as `damage`, errors behind the header are appended to it, here
-    and while decoding, instead: tiles are concealed, alpha and metadata left out.
+    `region` is a multiple of `scale`; in its last row and column it may be that of a block that
+    ends beyond. All checksums of what is read are verified here, before the first network runs.
+    With a list as `damage`, errors behind the header are appended to it, here and while decoding,
+    instead: tiles are concealed, alpha and metadata left out.
 
     The file's model is needed only where a tile that is read is learned.
     """

@@ -40,8 +40,8 @@ class Eighth(nn.Module):
     """The means of a preview's pixels, 4 by 4 from the corner of a tile on, which lies behind its
     margin: `[B, 3, 2 h - 1, 2 w - 1]`.
 
-    As what each position adds to the 8x8 pixels around it, since few outputs of many inputs take
-    WebAssembly thrice as long as a convolution.
+    As what each position adds to the 8x8 pixels around it: a convolution would have ONNX Runtime
+    in WebAssembly copy a window of 4x4 positions for each of them.
     """
 
     def __init__(self, preview: Preview) -> None:
