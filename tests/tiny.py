@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
+from tiles import make_tiles
 
+from picolab.data.crops import TileFile
 from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
 from picolab.release.release import Trained, release
@@ -54,6 +56,19 @@ def tiny_codec(seed: int = 0, spread: float = 0.05) -> Codec:
 def release_tiny(folder: Path) -> Path:
     """The same as `tiny.v1`, a model with the dial whose default is the closest pixels."""
     return release(Trained(tiny_codec(), {}), folder, "tiny", 1, 0.0)
+
+
+def release_glance(root: Path) -> Path:
+    """`glance.v1`, a model that is nearly linear, with previews fitted to photos."""
+    tiles = make_tiles(root / "tiles")
+    pixels = b"".join(photo(512, 512, seed).tobytes() for seed in range(6))
+    (tiles / "tiles.u8").write_bytes(pixels)
+    fitted_to = TileFile(tiles, held_out=False)
+    return release(Trained(glance_codec(), {}), root, "glance", 1, 0.0, fitted_to)
+
+
+def glance_codec() -> Codec:
+    return tiny_codec(spread=0.03)
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

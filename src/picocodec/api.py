@@ -143,8 +143,8 @@ def decode(
     picture; only tiles that it touches, or comes within 4 pixels of, are read. `scale` is 1, 1/2,
     1/4 or 1/8: sides are divided and rounded up. Its pixels are means of the picture's, or nearly
     so: of opaque pictures at the model's own realism they come from a preview, in a quarter of the
-    time, where the model has one and `region` begins at multiples of the divisor. `ValueError` for
-    any others.
+    time or less, where the model has one and `region` begins at multiples of the divisor.
+    `ValueError` for any others.
 
     With `upright`, pixels are turned as the file's EXIF says, after everything else; otherwise they
     come as they are stored, and `read_info` says how to turn them.

@@ -11,6 +11,7 @@ from tiny import TINY, tiny_codec
 from torch import Tensor
 
 from picocodec.format.tables import scale_of_index
+from picocodec.format.tiles import MARGIN
 from picocodec.model.model import Model
 from picolab.data.crops import TileFile, principal_components
 from picolab.networks.blocks import (
@@ -37,7 +38,7 @@ from picolab.networks.model import (
 )
 from picolab.networks.shape import read_shape, shape_from_dict
 from picolab.release.graphs import Context, released_graphs
-from picolab.release.preview import fit_preview
+from picolab.release.preview import Eighth, Preview, fit_preview
 from picolab.release.release import Trained, release
 
 
@@ -235,7 +236,20 @@ def test_release_writes_a_preview_that_computes_what_was_fitted(tmp_path: Path) 
     tiles = TileFile(make_tiles(tmp_path / "tiles"), held_out=False)
     codec.start_from_components(*principal_components(tiles, TINY.y_channels, draws=4))
     with_one = release(Trained(codec, {}), tmp_path, "tiny", 1, tiles=tiles)
-    assert Model(with_one, threads=1).has_preview
+    assert Model(with_one, threads=1).previews == [2, 8]
+
+
+@torch.no_grad()
+def test_an_eighth_is_the_mean_of_the_preview_from_the_corner_of_the_tile_on() -> None:
+    preview = Preview(tiny_codec().eval())
+    preview.map.bias.copy_(torch.tensor([0.1, 0.2, -0.3]).repeat_interleave(64))
+    y_hat = torch.randn(2, TINY.y_channels, 4, 8, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.2, 0.7])
+    within = preview(y_hat, level)[:, :, MARGIN // 2 :, MARGIN // 2 :]
+    means = torch.nn.functional.avg_pool2d(within, 4)
+    found = Eighth(preview)(y_hat, level)
+    assert found.shape == (2, 3, 7, 15) and means.std() > 0.1
+    torch.testing.assert_close(found, means)
 
 
 def test_every_parameter_learns() -> None:

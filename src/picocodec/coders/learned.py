@@ -56,10 +56,10 @@ class LearnedCoder(TileCoder):
         z, symbols = decode_symbols(self.model, payload, area.grown(-MARGIN), level)
         return self._canvas(symbols, z, area, level)
 
-    def preview(self, payload: bytes, area: Tile, level: int) -> Floats:
-        """About the same at half the sides, for models that have a preview."""
+    def preview(self, payload: bytes, area: Tile, level: int, divisor: int) -> Floats:
+        """About the same, its sides divided by one of the model's `previews`."""
         z, symbols = decode_symbols(self.model, payload, area.grown(-MARGIN), level)
-        return self.model.preview(symbols, z, level)
+        return self.model.preview(symbols, z, level, divisor)
 
     def _canvas(self, symbols: Ints, z: Ints, area: Tile, level: int) -> Floats:
         corner = (area.top + MARGIN) // STEP, (area.left + MARGIN) // STEP

@@ -24,6 +24,7 @@ from picocodec.format.pieces import CoderId
 from picocodec.format.tiles import Tile
 from picocodec.images.metadata import Metadata, read_alpha, read_metadata
 from picocodec.images.picture import Picture, from_array
+from picocodec.model.model import PREVIEWS
 from picocodec.model.store import load_model_for
 from picocodec.pipeline import Progress, in_order, share
 
@@ -66,9 +67,10 @@ def open_picture(
     not within the picture. `scale`, of `SCALES`, divides its sides, which are rounded up: a pixel
     is the mean of `scale` by `scale`, of a preview that decodes in less time where the model has
     one, realism is the model's default, all is opaque, damage is not allowed and the corner of
-    `region` is a multiple of `scale`. All checksums of what is read are verified here, before the
-    first network runs. With a list as `damage`, errors behind the header are appended to it, here
-    and while decoding, instead: tiles are concealed, alpha and metadata left out.
+    `region` is a multiple of `scale`; in its last row and column it may be that of a block that
+    ends beyond. All checksums of what is read are verified here, before the first network runs.
+    With a list as `damage`, errors behind the header are appended to it, here and while decoding,
+    instead: tiles are concealed, alpha and metadata left out.
 
     The file's model is needed only where a tile that is read is learned.
     """
@@ -136,19 +138,21 @@ class _Request:
         return LearnedCoder(model, recommended if self.realism is None else self.realism)
 
     @cached_property
-    def is_preview(self) -> bool:
-        """Whether a preview at half the sides will do."""
+    def preview(self) -> int:
+        """What the preview that will do divides the sides by, the smallest one; 1 for none."""
         on_grid = (
             self.scale > 1 and self.wanted.left % self.scale == self.wanted.top % self.scale == 0
         )
         if not on_grid or self.has_alpha or self.damage is not None or self.learned is None:
-            return False
+            return 1
         model = self.learned.model
-        return model.has_preview and self.learned.realism == model.realism
+        if self.learned.realism != model.realism:
+            return 1
+        return max((divisor for divisor in model.previews if self.scale % divisor == 0), default=1)
 
     @property
     def is_faded(self) -> bool:
-        return len(self.header.pieces) > 1 and not self.is_preview
+        return len(self.header.pieces) > 1 and self.preview == 1
 
     @cached_property
     def tiles(self) -> dict[int, Tile]:
@@ -169,8 +173,8 @@ class _Request:
         """What decodes the tiles that are needed; its networks begin to load."""
         workers, threads = self.shares
         if self.learned and workers * threads > 1 and any(map(self._is_learned, pieces)):
-            self.learned.model.prepare("preview" if self.is_preview else "synthesis")
-        return TileDecoder(self.header, pieces, self.learned, self.is_preview, self.is_faded)
+            self.learned.model.prepare(PREVIEWS.get(self.preview, "synthesis"))
+        return TileDecoder(self.header, pieces, self.learned, self.preview, self.is_faded)
 
 
 class OpenPicture:
@@ -184,8 +188,8 @@ class OpenPicture:
         self.width, self.height = -(-wanted.width // scale), -(-wanted.height // scale)
         self._request, self._alpha, self._decoder = request, alpha, decoder
         # In a preview's pixels, if it is one, and what is left to divide the sides by.
-        self._wanted = wanted.halved if request.is_preview else wanted
-        self._scale = scale // 2 if request.is_preview else scale
+        self._wanted = wanted.divided(request.preview)
+        self._scale = scale // request.preview
 
     @property
     def channels(self) -> int:
@@ -228,7 +232,7 @@ class OpenPicture:
         """The colours of `wanted`, cut from one row of tiles after the other."""
         request = self._request
         decoded = in_order(self._decode, request.tiles, request.shares[0])
-        placed = [tile.halved if request.is_preview else tile for tile in request.tiles.values()]
+        placed = [tile.divided(request.preview) for tile in request.tiles.values()]
         fader = Fader(wanted, self._without_colours)
         done = 0
         for _, group in groupby(placed, key=lambda tile: tile.top):

@@ -74,14 +74,14 @@ def read_pieces(
 class TileDecoder:
     """The coders of a file's tiles.
 
-    `learned` is None where no tile needs it. With `is_preview` tiles are decoded at half their
-    sides, with `is_faded` they come with frames.
+    `learned` is None where no tile needs it. The sides of tiles are divided by `preview`, with
+    `is_faded` they come with frames.
     """
 
     header: Header = field(repr=False)
     pieces: dict[int, SharedPiece] = field(repr=False)  # by tiles' numbers; each is used once
     learned: LearnedCoder | None
-    is_preview: bool
+    preview: int
     is_faded: bool
 
     def decode(self, index: int, tile: Tile) -> DecodedTile:
@@ -95,10 +95,10 @@ class TileDecoder:
         header, shared = self.header, self.pieces.pop(index)
         entry = header.pieces[header.piece_of_tile[index]]
         area = entry.area(header.width, header.height)
-        if entry.coder == CoderId.LEARNED and self.is_preview:
+        if entry.coder == CoderId.LEARNED and self.preview > 1:
             assert self.learned is not None
-            half = self.learned.preview(shared.payload, area, entry.level)
-            return DecodedTile(own(half, tile.halved, MARGIN // 2))
+            small = self.learned.preview(shared.payload, area, entry.level, self.preview)
+            return DecodedTile(own(small, tile.divided(self.preview), MARGIN // self.preview))
         coder, frame = self._coder(entry.coder), None
         if entry.margin:
             canvas = coder.canvas(shared.payload, area, entry.level)
@@ -106,7 +106,7 @@ class TileDecoder:
             frame = frame_of(canvas, tile) if self.is_faded else None
         else:
             pixels = self._from_piece(shared, coder, area, entry.level)[tile.within(area)]
-        return DecodedTile(reduce(pixels, 2) if self.is_preview else pixels, frame)
+        return DecodedTile(reduce(pixels, self.preview) if self.preview > 1 else pixels, frame)
 
     def _coder(self, number: int) -> TileCoder:
         if number == CoderId.LEARNED:

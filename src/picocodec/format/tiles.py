@@ -52,10 +52,10 @@ class Tile:
             -(-(self.width + 2 * MARGIN) // Y_STEP),
         )
 
-    @property
-    def halved(self) -> Tile:
-        """Its place and size in a picture of half the sides, rounded up; its corner is even."""
-        return Tile(self.top // 2, self.left // 2, -(-self.height // 2), -(-self.width // 2))
+    def divided(self, by: int) -> Tile:
+        """Its place and size in a picture whose sides are divided by that, rounded up; its corner
+        lies at multiples of it."""
+        return Tile(self.top // by, self.left // by, -(-self.height // by), -(-self.width // by))
 
     @property
     def is_empty(self) -> bool:

@@ -9,6 +9,7 @@ A model is a folder `<name>.v<N>` with
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
     preview.onnx           symbols, z, level -> picture at half its sides; optional
+    eighth.onnx            the same at an eighth, without its margin; optional
 
 Only the scale decoder and the tables decide what bytes mean, and both hold nothing but integers.
 """
@@ -39,7 +40,8 @@ Ints = NDArray[np.int32]
 
 SLOPES = "lambda_min", "lambda_max"
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
-PREVIEW = "preview.onnx"
+PREVIEWS = {2: "preview", 8: "eighth"}  # networks, by what they divide the sides of pictures by
+PREVIEW_FILES = tuple(f"{name}.onnx" for name in PREVIEWS.values())
 
 
 def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
@@ -58,7 +60,7 @@ class Model:
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.folder, self.threads = folder, threads
-        self._files = files = ModelFiles(folder, FILES, [PREVIEW])
+        self._files = files = ModelFiles(folder, FILES, PREVIEW_FILES)
         with refused(folder / DESCRIPTION):
             self.skip_below = files.number("skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
@@ -181,15 +183,15 @@ class Model:
             feed["noise"] = noise(self.noise_channels, (rows, columns), corner)
         return self._sessions.run("synthesis", feed)[0]
 
-    def preview(self, symbols: Ints, z: Ints, level: int) -> Float:
-        """About what `synthesise` gives, at half its sides and a fraction of its time; for models
-        that have it, as `has_preview` tells."""
-        return self._sessions.run("preview", _latents(symbols, z, level))[0]
+    def preview(self, symbols: Ints, z: Ints, level: int, divisor: int) -> Float:
+        """About the means of `divisor` by `divisor` pixels that `synthesise` gives, in a fraction
+        of its time; the margin before the tile's own is rounded down."""
+        return self._sessions.run(PREVIEWS[divisor], _latents(symbols, z, level))[0]
 
     @property
-    def has_preview(self) -> bool:
-        """Whether there is a network for `preview`."""
-        return PREVIEW in self._files.hashes
+    def previews(self) -> list[int]:
+        """What `preview` can divide sides by: not all models have networks for it."""
+        return [d for d, name in PREVIEWS.items() if f"{name}.onnx" in self._files.hashes]
 
     @cached_property
     def has_dial(self) -> bool:

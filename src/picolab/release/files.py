@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from picocodec.format.container import LEVEL_STEPS
 from picocodec.format.tables import TOTAL, Table, check_table, scale_of_index
 from picocodec.model import scale_decoder
-from picocodec.model.model import SLOPES, Model
+from picocodec.model.model import PREVIEWS, SLOPES, Model
 from picocodec.model.noise import STEP, noise
 from picocodec.model.scale_decoder import IntegerLayer, level_bin
 from picolab.networks.integer import WEIGHT_LIMIT
@@ -237,9 +237,10 @@ def check_export(
                 told.append(torch.from_numpy(noise(model.noise_channels, sides)))
             theirs = graphs["synthesis"](*inputs, *told).numpy()
             _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
-        if model.has_preview:
-            theirs = graphs["preview"](*inputs).numpy()
-            _compare("preview", theirs, model.preview(symbols, z_symbols, level), 2e-3)
+        for divisor in model.previews:
+            name = PREVIEWS[divisor]
+            theirs = graphs[name](*inputs).numpy()
+            _compare(name, theirs, model.preview(symbols, z_symbols, level, divisor), 2e-3)
 
 
 def _compare(what: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], at_most: float):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from picolab.networks.layers import fold
 from picolab.networks.model import Codec
-from picolab.release.preview import Preview
+from picolab.release.preview import Eighth, Preview
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Synthesis(nn.Module):
 class PreviewOfSymbols(nn.Module):
     """symbols, z, level to the preview."""
 
-    def __init__(self, codec: Codec, preview: Preview) -> None:
+    def __init__(self, codec: Codec, preview: Preview | Eighth) -> None:
         super().__init__()
         self.context_decoder, self.model = codec.context_decoder, codec.context_model
         self.preview = preview
@@ -84,8 +84,12 @@ def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) ->
     bits that bfloat16 had in training: stored as float16, they pack better. Without `dial` the
     decoder knows the closest pixels alone."""
     codec = codec.eval().cpu()
-    parts = [codec.encoder, codec.context_decoder, codec.context_model, codec.decoder]
-    for part in [*parts, preview.map] if preview else parts:
+    # By their files' names; the eighth is that of the preview before it is rounded.
+    previews: dict[str, Preview | Eighth] = {}
+    if preview:
+        previews = {"preview": preview, "eighth": Eighth(preview)}
+    parts: list[nn.Module] = [codec.encoder, codec.context_decoder, codec.context_model]
+    for part in [*parts, codec.decoder, *(each.map for each in previews.values())]:
         fold(part)
         for parameter in part.parameters():
             parameter.data = parameter.data.bfloat16().half().float()
@@ -108,7 +112,6 @@ def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) ->
         ),
         "synthesis": Graph(Synthesis(codec), decoded, names, ["picture"]),
     }
-    if preview:
-        glance = PreviewOfSymbols(codec, preview)
-        graphs["preview"] = Graph(glance, decoded[:3], names[:3], ["picture"])
+    for name, each in previews.items():
+        graphs[name] = Graph(PreviewOfSymbols(codec, each), decoded[:3], names[:3], ["picture"])
     return graphs

@@ -1,5 +1,5 @@
 """The preview of a decoder: the linear map of its latent that comes closest to what it decodes, at
-half the sides.
+half the sides; and the means of that at an eighth, which are a far smaller map.
 
 Previews are looked at small, where what the networks add to a linear decoder hardly counts. Fitted
 by least squares, so that there is nothing to train.
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from picocodec.format.tiles import MARGIN
 from picolab.data.crops import TileFile
 from picolab.networks.blocks import from_patches
 from picolab.networks.model import SQUARE, Codec
@@ -21,7 +22,8 @@ CROP = 256  # side of the crops it is fitted to, whose edges are a small part
 
 
 class Preview(nn.Module):
-    """y_hat `[B, M, h, w]` and level `[B]` to the picture `[B, 3, 8 h, 8 w]`, not clamped."""
+    """y_hat `[B, M, h, w]` and level `[B]` to the picture `[B, 3, 8 h, 8 w]`, not clamped. All
+    pixels of a colour have one bias."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
@@ -32,6 +34,35 @@ class Preview(nn.Module):
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         squares = self.map(y_hat * self.gain(level)[:, :, None, None])
         return F.pixel_shuffle(squares, SQUARE // 2) + 0.5
+
+
+class Eighth(nn.Module):
+    """The means of a preview's pixels, 4 by 4 from the corner of a tile on, which lies behind its
+    margin: `[B, 3, 2 h - 1, 2 w - 1]`.
+
+    As what each position adds to the 8x8 pixels around it: a convolution would have ONNX Runtime
+    in WebAssembly copy a window of 4x4 positions for each of them.
+    """
+
+    def __init__(self, preview: Preview) -> None:
+        super().__init__()
+        self.gain = preview.gain
+        half = preview.map
+        channels, around = half.in_channels, KERNEL // 2 + 1
+        alone = torch.zeros(channels, channels, 2 * around + 1, 2 * around + 1)
+        alone[:, :, around, around] = torch.eye(channels)
+        with torch.no_grad():
+            squares = F.conv2d(alone, half.weight, padding=KERNEL // 2)
+            pixels = F.pixel_shuffle(squares, SQUARE // 2)[:, :, MARGIN // 2 :, MARGIN // 2 :]
+            added = F.avg_pool2d(pixels, 4)[:, :, : 4 * around, : 4 * around]
+            self.map = nn.ConvTranspose2d(
+                channels, 3, 4 * around, stride=2, padding=2 * around, output_padding=1
+            )
+            self.map.weight.copy_(added)
+            self.map.bias.copy_(half.bias[:: (SQUARE // 2) ** 2])  # type: ignore[union-attr,index]
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        return self.map(y_hat * self.gain(level)[:, :, None, None]) + 0.5
 
 
 @torch.no_grad()
@@ -60,5 +91,7 @@ def fit_preview(
     moments += RIDGE * moments.diagonal().mean() * torch.eye(channels, dtype=torch.float64)
     solution = torch.linalg.solve(moments, products).t().float()
     preview.map.weight.copy_(solution[:, :-1].reshape(preview.map.weight.shape))
-    preview.map.bias.copy_(solution[:, -1])  # type: ignore[union-attr]
+    # Pictures have no grid: what distinguishes the biases of a colour is chance.
+    colours = solution[:, -1].unflatten(0, (3, -1)).mean(1, keepdim=True)
+    preview.map.bias.copy_(colours.expand(3, (SQUARE // 2) ** 2).flatten())  # type: ignore[union-attr]
     return preview

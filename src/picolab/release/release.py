@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from picocodec.format.tables import SCALE_COUNT
-from picocodec.model.model import FILES, PREVIEW, Model
+from picocodec.model.model import FILES, PREVIEW_FILES, Model
 from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.data.crops import TileFile
 from picolab.networks.model import Codec
@@ -88,7 +88,7 @@ def release(
         (target / f"{key}.onnx").write_bytes(store_as_half(data))
     ends = lambda_ends(codec)
     told = 0.0 if realism is None else realism
-    files = [*FILES, PREVIEW] if preview else list(FILES)
+    files = [*FILES, *PREVIEW_FILES] if preview else list(FILES)
     write_description(target, files, name, version, skip_below, told, ends, trained.notes)
     check_export({key: graph.module for key, graph in graphs.items()}, layers, Model(target))
     return target

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import make_tiles
-from tiny import drawing, photo, tiny_codec
+from tiny import drawing, glance_codec, photo, release_glance
 from written import kinds
 
 import picocodec
 from picocodec.encoding.encoder import encode_picture
 from picocodec.errors import UnknownModel
 from picocodec.images.picture import Picture
-from picocodec.model.model import PREVIEW, Model
+from picocodec.model.model import PREVIEW_FILES, Model
 from picocodec.model.store import MODEL_PATH_VARIABLE
-from picolab.data.crops import TileFile
 from picolab.release.release import Trained, release
 
 HEIGHT, WIDTH = 581, 1091  # 2 rows of 3 tiles, the last ones of odd sides
 
 
-def glance(folder: Path, tiles: TileFile | None = None) -> Path:
-    """A model that is nearly linear, with a preview if there are tiles."""
-    return release(Trained(tiny_codec(spread=0.03), {}), folder, "glance", 1, 0.0, tiles)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models")
-    tiles = make_tiles(root / "tiles")
-    pixels = b"".join(photo(512, 512, seed).tobytes() for seed in range(6))
-    (tiles / "tiles.u8").write_bytes(pixels)
-    return glance(root, TileFile(tiles, held_out=False))
+    return release_glance(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -86,6 +76,60 @@ def test_a_region_of_a_preview_is_its_crop() -> None:
     assert np.array_equal(part, small[120:, 100:])
 
 
+@pytest.mark.parametrize(
+    "region", [(400, 480, 691, 101), (400, 480, 299, 45), (0, 576, 1, 5), (496, 0, 16, 512)]
+)
+def test_a_region_of_an_eighth_is_its_crop_wherever_it_ends(region) -> None:
+    data = coded()
+    small = picocodec.decode(data, scale=1 / 8, threads=1)
+    left, top, width, height = region
+    rows = slice(top // 8, -(-(top + height) // 8))
+    columns = slice(left // 8, -(-(left + width) // 8))
+    part = picocodec.decode(data, scale=1 / 8, region=region, threads=1)
+    assert np.array_equal(part, small[rows, columns])
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_an_eighth_is_the_mean_of_the_preview_at_half_the_sides(gray: bool) -> None:
+    data = coded(gray=gray)
+    half, small = (picocodec.decode(data, scale=scale, threads=1) for scale in (1 / 2, 1 / 8))
+    rows, columns = HEIGHT // 8, WIDTH // 8
+    assert small.shape[:2] == (rows + 1, columns + 1)
+    blocks = half[: 4 * rows, : 4 * columns].reshape(rows, 4, columns, 4, -1)
+    difference = small[:rows, :columns].reshape(rows, columns, -1) - blocks.mean((1, 3))
+    unclipped = (blocks.min((1, 3)) > 0) & (blocks.max((1, 3)) < 255)
+    assert unclipped[:, :63].mean() > 0.4  # of the learned tiles
+    assert np.abs(difference[unclipped]).max() <= 1
+    assert difference.any()
+
+
+def test_the_last_pixels_of_an_eighth_are_means_of_the_picture_continued() -> None:
+    """Here of 5 rows and of what the model makes of the last one, repeated."""
+    data = coded()
+    whole = np.pad(picocodec.decode(data, threads=1), ((0, 3), (0, 0), (0, 0)), "edge")
+    expected = np.asarray(Image.fromarray(whole).reduce(8)).astype(int)[-1, :63]
+    small = picocodec.decode(data, scale=1 / 8, threads=1)[-1, :63].astype(int)
+    assert np.abs(small - expected).mean() < 8
+
+
+def test_a_model_without_a_map_for_an_eighth_takes_means_of_its_preview(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = coded()
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    (copy / "eighth.onnx").unlink()
+    described = (copy / "model.toml").read_text().splitlines(keepends=True)
+    kept = [line for line in described if "eighth" not in line]
+    assert len(kept) == len(described) - 1
+    (copy / "model.toml").write_text("".join(kept))
+    monkeypatch.setenv(MODEL_PATH_VARIABLE, str(tmp_path))
+    assert Model(copy, threads=1).previews == [2]
+    half = Image.fromarray(picocodec.decode(data, scale=1 / 2, threads=1))
+    small = picocodec.decode(data, scale=1 / 8, threads=1)
+    assert np.array_equal(small, np.asarray(half.reduce(4)))
+
+
 @pytest.mark.parametrize("why", ["alpha", "region off the grid", "damage is allowed", "realism"])
 def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
     data = coded(alpha=why == "alpha")
@@ -99,20 +143,20 @@ def test_what_a_preview_cannot_do_is_decoded_in_full(why: str) -> None:
 
 
 def test_a_preview_does_not_make_another_model(folder: Path, tmp_path: Path) -> None:
-    plain = Model(glance(tmp_path), threads=1)
+    plain = Model(release(Trained(glance_codec(), {}), tmp_path, "glance", 1, 0.0), threads=1)
     assert plain.identity == Model(folder, threads=1).identity
-    assert not plain.has_preview and not (plain.folder / PREVIEW).exists()
+    assert plain.previews == []
+    assert not [name for name in PREVIEW_FILES if (plain.folder / name).exists()]
 
 
+@pytest.mark.parametrize("divisor, name", [(2, "preview.onnx"), (8, "eighth.onnx")])
 def test_another_preview_than_that_of_the_description_is_refused(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, divisor: int, name: str
 ) -> None:
     data = coded()
     copy = tmp_path / folder.name
-    copy.mkdir()
-    for path in folder.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    (copy / PREVIEW).write_bytes((folder / "synthesis.onnx").read_bytes())
+    shutil.copytree(folder, copy)
+    (copy / name).write_bytes((folder / "synthesis.onnx").read_bytes())
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(tmp_path))
-    with pytest.raises(UnknownModel, match="preview.onnx is refused"):
-        picocodec.decode(data, scale=1 / 2, threads=1)
+    with pytest.raises(UnknownModel, match=f"{name} is refused"):
+        picocodec.decode(data, scale=1 / divisor, threads=1)

@@ -2,7 +2,7 @@
 import type { Header } from "../format/container.js";
 import { type Area, gridOf, MARGIN } from "../format/tiles.js";
 import type { Accelerator } from "../model/accelerator.js";
-import type { Model } from "../model/model.js";
+import { type Model, PREVIEWS } from "../model/model.js";
 import type { Networks } from "../model/networks.js";
 import { noise, STEP } from "../model/noise.js";
 import type { Ints } from "../model/scale_decoder.js";
@@ -70,10 +70,10 @@ export class LearnedCoder {
     return inputs;
   }
 
-  /** About the same at half the sides, of models that have a preview. */
-  async preview(symbols: Symbols, area: Area, level: number): Promise<Floats> {
+  /** About the same, the sides divided by one of the model's `PREVIEWS`. */
+  async preview(symbols: Symbols, area: Area, level: number, divisor: number): Promise<Floats> {
     const inputs = this.latents(symbols, area, level);
-    return (await this.networks.run(this.model, "preview", inputs)).picture!;
+    return (await this.networks.run(this.model, PREVIEWS.get(divisor)!, inputs)).picture!;
   }
 
   /** Codes a canvas `[1, 3, H, W]` of what covers `area`, at a level in thousandths. */

@@ -6,11 +6,12 @@ import { losslessImage } from "../coders/lossless.js";
 import { checkModel, type Symbols } from "../coders/symbols.js";
 import { CorruptTile } from "../errors.js";
 import { Coder, type Header, payloadOf, type Piece } from "../format/container.js";
-import { type Area, common, grown, halved, isEmpty, MARGIN } from "../format/tiles.js";
+import { type Area, common, divided, grown, isEmpty, MARGIN } from "../format/tiles.js";
 import {
   copyPixels, emptyRaster, indexOf, makeGray, paintCanvas, type Raster,
 } from "../images/pixels.js";
 import { readGrayPng } from "../images/png.js";
+import { PREVIEWS } from "../model/model.js";
 import type { Running } from "../running.js";
 import { reduced } from "./reduction.js";
 import { Fader, type Frame, frameOf } from "./seams.js";
@@ -53,16 +54,15 @@ export async function decodePixels(
   const coder = reached ? await coders(header.model) : null;
   if (coder) checkModel(coder.model, header);
   const realism = request.realism ?? recommended(header, coder);
-  const isPreview = isPreviewEnough(request, alpha !== null, coder, realism);
-  const isFaded = header.pieces.length > 1 && !isPreview;
+  const preview = previewFor(request, alpha !== null, coder, realism);
+  const isFaded = header.pieces.length > 1 && preview === 1;
   const needed = header.pieces
     .map((piece, number) => ({ piece, number }))
     .filter(({ piece }) => isNeeded(piece, isFaded ? MARGIN : 0));
   for (const { number } of needed) payloadOf(file, header, number);
 
-  const place = isPreview ? halved(wanted) : wanted;
-  const picture = emptyRaster(place);
-  const work = new TileWork(file, header, coder, realism, isPreview, isFaded, picture);
+  const picture = emptyRaster(divided(wanted, preview));
+  const work = new TileWork(file, header, coder, realism, preview, isFaded, picture);
   const fader = new Fader(picture, header.gray);
   let frames: Frame[] = [];
   for (const [i, { piece, number }] of needed.entries()) {
@@ -77,7 +77,7 @@ export async function decodePixels(
     running.progress(i + 1, needed.length);
   }
   if (opacity) setAlpha(picture, opacity, header.width);
-  const left = isPreview ? divisor / 2 : divisor;
+  const left = divisor / preview;
   return left > 1 ? reduced(picture, left) : picture;
 }
 
@@ -89,16 +89,19 @@ function recommended(header: Header, coder: LearnedCoder | null): number {
   return header.realism === null ? (coder?.model.realism ?? 0) : header.realism / 255;
 }
 
-/** Whether the model's preview, at half the sides, will do. */
-function isPreviewEnough(
+/** What the preview that will do divides the sides by, the smallest one; 1 for none. */
+function previewFor(
   { divisor, wanted }: Request,
   hasAlpha: boolean,
   coder: LearnedCoder | null,
   realism: number,
-): boolean {
-  const isOnGrid = divisor > 1 && wanted.left % divisor === 0 && wanted.top % divisor === 0;
-  if (!isOnGrid || hasAlpha || !coder) return false;
-  return coder.model.hashes.has("preview.onnx") && realism === coder.model.realism;
+): number {
+  const isOnGrid = wanted.left % divisor === 0 && wanted.top % divisor === 0;
+  if (!isOnGrid || hasAlpha || !coder || realism !== coder.model.realism) return 1;
+  const enough = [...PREVIEWS]
+    .filter(([by, name]) => divisor % by === 0 && coder.model.hashes.has(`${name}.onnx`))
+    .map(([by]) => by);
+  return Math.max(1, ...enough);
 }
 
 function setAlpha(picture: Raster, opacity: Uint8Array, width: number): void {
@@ -111,14 +114,14 @@ function setAlpha(picture: Raster, opacity: Uint8Array, width: number): void {
   }
 }
 
-/** Paints pieces into a picture, in that of half the sides if it is a preview. */
+/** Paints pieces into a picture whose sides are divided by `preview`. */
 class TileWork {
   constructor(
     private readonly file: Uint8Array,
     private readonly header: Header,
     private readonly learned: LearnedCoder | null,
     private readonly realism: number,
-    private readonly isPreview: boolean,
+    private readonly preview: number,
     private readonly isFaded: boolean,
     private readonly picture: Raster,
   ) {}
@@ -129,16 +132,17 @@ class TileWork {
       piece.coder === Coder.Learned
         ? await this.paintLearned(piece, number)
         : await this.paintImage(piece, number);
-    if (this.header.gray) makeGray(this.picture, this.isPreview ? halved(piece.own) : piece.own);
+    if (this.header.gray) makeGray(this.picture, divided(piece.own, this.preview));
     return frame;
   }
 
   private async paintLearned(piece: Piece, number: number): Promise<Frame | null> {
     const learned = this.learned!;
     const symbols = await this.symbolsOf(number, piece);
-    if (this.isPreview) {
-      const half = await learned.preview(symbols, piece.area, piece.level);
-      paintCanvas(half, halved(piece.own), MARGIN / 2, this.picture);
+    if (this.preview > 1) {
+      const small = await learned.preview(symbols, piece.area, piece.level, this.preview);
+      const margin = Math.floor(MARGIN / this.preview);
+      paintCanvas(small, divided(piece.own, this.preview), margin, this.picture);
       return null;
     }
     const canvas = await learned.canvas(symbols, piece.area, piece.level, this.realism);
@@ -165,10 +169,10 @@ class TileWork {
         ? await av1Pixels(av1Image(this.file, this.header, number))
         : await losslessPixels(losslessImage(this.file, this.header, number));
     const shown: Raster = { area: piece.area, data: image.data };
-    if (this.isPreview) {
+    if (this.preview > 1) {
       const own = emptyRaster(piece.own);
       copyPixels(shown, own, piece.own);
-      copyPixels(reduced(own, 2), this.picture, halved(piece.own));
+      copyPixels(reduced(own, this.preview), this.picture, divided(piece.own, this.preview));
       return null;
     }
     copyPixels(shown, this.picture, piece.own);

@@ -54,9 +54,12 @@ export class AnsDecoder {
   }
 
   private advance(start: number, frequency: number): void {
-    const lowest = frequency * (this.high % TOTAL) + this.low - start;
-    this.high = frequency * Math.floor(this.high / TOTAL) + Math.floor(lowest / TOTAL);
-    this.low = lowest % TOTAL;
+    // Not by %, which is slow where numbers exceed 32 bits.
+    const upper = Math.floor(this.high / TOTAL);
+    const lowest = frequency * (this.high - upper * TOTAL) + this.low - start;
+    const carried = Math.floor(lowest / TOTAL);
+    this.high = frequency * upper + carried;
+    this.low = lowest - carried * TOTAL;
     this.refill();
   }
 

@@ -89,12 +89,12 @@ export function grown({ top, left, height, width }: Area, margin: number): Area 
   };
 }
 
-/** Its place and size in a picture of half the sides, rounded up; its corner is even. */
-export function halved({ top, left, height, width }: Area): Area {
+/** In a picture of sides divided by that, rounded up; its corner lies at multiples of it. */
+export function divided({ top, left, height, width }: Area, by: number): Area {
   return {
-    top: top / 2,
-    left: left / 2,
-    height: Math.ceil(height / 2),
-    width: Math.ceil(width / 2),
+    top: top / by,
+    left: left / by,
+    height: Math.ceil(height / by),
+    width: Math.ceil(width / by),
   };
 }

@@ -13,6 +13,12 @@ const FILES = [
   "tables.npz",
 ];
 
+/** Networks that not all models have, by what they divide the sides of pictures by. */
+export const PREVIEWS: ReadonlyMap<number, string> = new Map([
+  [2, "preview"],
+  [8, "eighth"],
+]);
+
 /** A model's `model.toml`. */
 export interface Description {
   /** `name.vN` */
