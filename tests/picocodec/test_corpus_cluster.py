@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from installed import need
 from PIL import Image
 from tiny import photo
 
 from picocodec import cli, decode
 
-pytest.importorskip("ray.data", reason="Ray is not installed")
-pytest.importorskip("s3fs", reason="s3fs is not installed")
-moto = pytest.importorskip("moto.server", reason="moto is not installed")
+need("ray", "pyarrow", "s3fs", "moto", "flask", extra="pip install './lab[dev]'")
 
 if not sys.platform.startswith("linux"):
     pytest.skip("workers are looked for in /proc", allow_module_level=True)
@@ -31,7 +30,9 @@ WORKER = "ray::"  # how the processes of a cluster's workers are named
 @pytest.fixture(scope="module")
 def store() -> Iterator[None]:
     """An object store of this machine, which workers find by the environment."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     _, port = server.get_host_and_port()
     kept = dict(os.environ)
