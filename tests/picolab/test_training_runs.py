@@ -86,6 +86,14 @@ def test_a_run_goes_on_bit_for_bit(lineage: Lineage, tmp_path: Path) -> None:
         assert torch.equal(value, theirs[key]), key
 
 
+def test_a_run_that_goes_on_computes_no_beginning(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(lineage, "entropy", tmp_path, 1)
+    monkeypatch.setattr("picolab.training.run.principal_components", None)
+    assert trained(lineage, "entropy", tmp_path, 1).progress.step == 2
+
+
 def test_muon_goes_on_bit_for_bit_and_learns(lineage: Lineage, tmp_path: Path) -> None:
     trained(lineage, "entropy", tmp_path, 1)
     start = trained(lineage, "trunk", tmp_path, 0)
