@@ -84,7 +84,7 @@ def test_a_worker_killed_at_work_costs_no_picture(nodes: str, tmp_path, capsys) 
     system.mkdir("bucket")
     for number in range(PICTURES):
         name = tmp_path / f"{number}.png"
-        Image.fromarray(photo(300, 400, number)).save(name)
+        Image.fromarray(photo(150, 200, number)).save(name)
         system.put(str(name), f"bucket/in/{number % 3}/{name.name}")
     killed: list[int] = []
 
@@ -109,5 +109,5 @@ def test_a_worker_killed_at_work_costs_no_picture(nodes: str, tmp_path, capsys) 
     assert f"{PICTURES} pictures: {PICTURES} done, 0 skipped, 0 failed" in told
     outputs = system.find("bucket/out")
     assert len(outputs) == PICTURES
-    assert decode(system.cat(outputs[0])).shape == (300, 400, 3)
+    assert decode(system.cat(outputs[0])).shape == (150, 200, 3)
     assert system.cat("bucket/table.csv").count(b"\n") == PICTURES + 1
