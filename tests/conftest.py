@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from tiny import release_tiny
 
-from picocodec.model.model import Model
+if TYPE_CHECKING:  # the process that only deals tests out to workers needs no PyTorch
+    from picocodec.model.model import Model
 
 # The same examples in every run, on machines of any speed; new ones are what fuzz/ looks for.
 settings.register_profile("alike", derandomize=True, deadline=None)
@@ -56,9 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny import release_tiny
+
     return release_tiny(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")
 def model(model_folder: Path) -> Model:
+    from picocodec.model.model import Model
+
     return Model(model_folder, threads=1)

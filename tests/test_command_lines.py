@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import picocodec_commands
 from picocodec import cli
@@ -126,11 +126,13 @@ def test_files_of_the_repository_that_it_names_exist(line: Line) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with what the README's lines name."""
+    """A folder to work in, with what the README's lines name: parts of photos."""
     source = ROOT / "examples" / "photos"
-    shutil.copy(source / "rocket.jpg", tmp_path / "photo.jpg")
     (tmp_path / "photos").mkdir()
-    shutil.copy(source / "chelsea.png", tmp_path / "photos")
+    with Image.open(source / "rocket.jpg") as image:
+        image.crop((200, 100, 520, 324)).save(tmp_path / "photo.jpg", quality=95)
+    with Image.open(source / "chelsea.png") as image:
+        image.crop((100, 50, 300, 200)).save(tmp_path / "photos" / "chelsea.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -154,5 +156,5 @@ def test_the_python_of_the_readme_runs(photos: Path) -> None:
     before += "Image.open('photo.jpg').save('photo.pico')\n"
     names: dict[str, object] = {}
     exec(before + block, names)
-    assert getattr(names["pixels"], "shape", None) == (427, 640, 3)
+    assert getattr(names["pixels"], "shape", None) == (224, 320, 3)
     assert (photos / "photo.png").is_file()

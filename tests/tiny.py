@@ -1,19 +1,21 @@
-"""A tiny codec of random weights, and pictures with something in them."""
+"""A tiny codec of random weights, and pictures with something in them.
+
+PyTorch is loaded for the codec only: processes that tests start import this for its pictures.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from tiles import make_tiles
 
-from picolab.data.crops import TileFile
-from picolab.networks.model import Codec
 from picolab.networks.shape import Shape
-from picolab.release.release import Trained, release
+
+if TYPE_CHECKING:
+    from picolab.networks.model import Codec
 
 TINY = Shape(
     name="tiny",
@@ -40,6 +42,10 @@ TINY = Shape(
 def tiny_codec(seed: int = 0, spread: float = 0.05) -> Codec:
     """Random weights everywhere, the zero-initialised layers and all scales included; `spread` is
     how far they lie from a linear codec."""
+    import torch
+
+    from picolab.networks.model import Codec
+
     torch.manual_seed(seed)
     codec = Codec(TINY)
     generator = torch.Generator().manual_seed(seed)
@@ -55,11 +61,18 @@ def tiny_codec(seed: int = 0, spread: float = 0.05) -> Codec:
 
 def release_tiny(folder: Path) -> Path:
     """The same as `tiny.v1`, a model with the dial whose default is the closest pixels."""
+    from picolab.release.release import Trained, release
+
     return release(Trained(tiny_codec(), {}), folder, "tiny", 1, 0.0)
 
 
 def release_glance(root: Path) -> Path:
     """`glance.v1`, a model that is nearly linear, with previews fitted to photos."""
+    from tiles import make_tiles
+
+    from picolab.data.crops import TileFile
+    from picolab.release.release import Trained, release
+
     tiles = make_tiles(root / "tiles")
     pixels = b"".join(photo(512, 512, seed).tobytes() for seed in range(6))
     (tiles / "tiles.u8").write_bytes(pixels)

@@ -136,8 +136,11 @@ def test_files_are_read_from_paths_files_and_bytes(tmp_path, data):
 
 def test_lossless_keeps_every_pixel():
     rng = np.random.default_rng(4)
-    for shape in ((1, 1, 3), (20, 30, 4), (20, 30, 2), (20, 30), (1100, 600, 3)):
-        pixels = rng.integers(0, 256, shape, np.uint8)
+    noise = [
+        rng.integers(0, 256, shape, np.uint8)
+        for shape in ((1, 1, 3), (20, 30, 4), (20, 30, 2), (20, 30), (275, 150, 3))
+    ]
+    for pixels in (*noise[:-1], noise[-1].repeat(4, 0).repeat(4, 1)):  # of one tile, of several
         data = picocodec.encode(pixels, lossless=True)
         assert np.array_equal(picocodec.decode(data), pixels)
         info = picocodec.read_info(data)

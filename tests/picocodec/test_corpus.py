@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from installed import need
 from PIL import Image
 from tiny import photo
 
@@ -20,7 +21,7 @@ from picocodec import cli
 from picocodec.corpus import Conversion
 from picocodec.errors import UnknownModel
 
-pytest.importorskip("ray.data", reason="Ray is not installed")
+need("ray", "pyarrow", extra="pip install '.[cluster]'")
 
 BROKEN = "b/broken.jpg"
 

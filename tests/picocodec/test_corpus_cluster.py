@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from installed import need
 from PIL import Image
 from tiny import photo
 
 from picocodec import cli, decode
 
-pytest.importorskip("ray.data", reason="Ray is not installed")
-pytest.importorskip("s3fs", reason="s3fs is not installed")
-moto = pytest.importorskip("moto.server", reason="moto is not installed")
+need("ray", "pyarrow", "s3fs", "moto", "flask", extra="pip install './lab[dev]'")
 
 if not sys.platform.startswith("linux"):
     pytest.skip("workers are looked for in /proc", allow_module_level=True)
@@ -31,7 +30,9 @@ WORKER = "ray::"  # how the processes of a cluster's workers are named
 @pytest.fixture(scope="module")
 def store() -> Iterator[None]:
     """An object store of this machine, which workers find by the environment."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     _, port = server.get_host_and_port()
     kept = dict(os.environ)
@@ -83,7 +84,7 @@ def test_a_worker_killed_at_work_costs_no_picture(nodes: str, tmp_path, capsys) 
     system.mkdir("bucket")
     for number in range(PICTURES):
         name = tmp_path / f"{number}.png"
-        Image.fromarray(photo(300, 400, number)).save(name)
+        Image.fromarray(photo(150, 200, number)).save(name)
         system.put(str(name), f"bucket/in/{number % 3}/{name.name}")
     killed: list[int] = []
 
@@ -108,5 +109,5 @@ def test_a_worker_killed_at_work_costs_no_picture(nodes: str, tmp_path, capsys) 
     assert f"{PICTURES} pictures: {PICTURES} done, 0 skipped, 0 failed" in told
     outputs = system.find("bucket/out")
     assert len(outputs) == PICTURES
-    assert decode(system.cat(outputs[0])).shape == (300, 400, 3)
+    assert decode(system.cat(outputs[0])).shape == (150, 200, 3)
     assert system.cat("bucket/table.csv").count(b"\n") == PICTURES + 1

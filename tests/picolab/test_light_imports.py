@@ -39,6 +39,11 @@ def test_training_needs_no_runtime_and_no_evaluation(module: str) -> None:
     run(absent, f"import {module}")
 
 
+def test_a_training_that_starts_again_has_not_loaded_pytorch() -> None:
+    """Seconds of a processor, each time."""
+    run({"torch"}, "from picolab.training.machine import keep_pages")
+
+
 # What only commands that run may import: seconds each, or absent where the workbench is not whole.
 HEAVY = {"torch", "onnx", "onnxruntime", "numpy", "PIL", "scipy", "matplotlib", "safetensors",
          "tensorboard", "tqdm", "ray", "jax", "sqlalchemy", "fastapi", "picocodec"}  # fmt: skip

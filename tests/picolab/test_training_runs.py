@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -84,6 +85,14 @@ def test_a_run_goes_on_bit_for_bit(lineage: Lineage, tmp_path: Path) -> None:
     assert ours.keys() == theirs.keys()
     for key, value in ours.items():
         assert torch.equal(value, theirs[key]), key
+
+
+def test_a_run_that_goes_on_computes_no_beginning(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(lineage, "entropy", tmp_path, 1)
+    monkeypatch.setattr("picolab.training.run.principal_components", None)
+    assert trained(lineage, "entropy", tmp_path, 1).progress.step == 2
 
 
 def test_muon_goes_on_bit_for_bit_and_learns(lineage: Lineage, tmp_path: Path) -> None:
@@ -336,29 +345,57 @@ def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:
         lineage.stage("x")
 
 
-def test_the_command_trains_in_two_processes_and_goes_on(tiles: Path, tmp_path: Path) -> None:
+# What torchrun gives two processes, forked from one that has loaded PyTorch.
+FORKED = """
+import os, sys
+import torch._dynamo, torch.multiprocessing
+import picolab.training.run
+from picolab.cli import main
+
+def work(rank):
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    sys.exit(main(sys.argv[1:]))
+
+torch.multiprocessing.start_processes(work, nprocs=2, start_method="fork")
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_command_trains_in_two_processes_and_goes_on(
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     shape = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in TINY.to_dict().items())
     (tmp_path / "tiny.toml").write_text(shape)
     (tmp_path / "recipe.toml").write_text(
         'name = "tiny"\nshape = "tiny.toml"\ntiles = "$PICOLAB_TILES"\n[[stages]]\nname = "trunk"\n'
         "rate = 1e-3\nbatches = [{ crops = 2, side = 64 }]\n"
     )
-    environment = os.environ | {"PICOLAB_TILES": str(tiles), "PICOLAB_ALLOCATOR": "as it is"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = ["-m", "picolab", "train", str(tmp_path / "recipe.toml"), "--no-compile"]
-    command += ["-o", str(tmp_path / "runs"), "--pixels", str(4 * 2 * 64**2), "--no-lpips"]
-    dry = subprocess.run(
-        [sys.executable, *command, "--dry-run"], env=environment, capture_output=True, text=True
-    )
-    assert dry.returncode == 0, dry.stderr
-    assert "trunk: 2.458e+04 pixels" in dry.stdout and not (tmp_path / "runs").exists()
-    for pixels in (4, 8):
+    monkeypatch.setenv("PICOLAB_TILES", str(tiles))
+    monkeypatch.setenv("PICOLAB_ALLOCATOR", "as it is")
+    command = ["train", str(tmp_path / "recipe.toml"), "--no-compile", "--no-lpips"]
+    command += ["-o", str(tmp_path / "runs"), "--pixels", str(4 * 2 * 64**2)]
+    assert main([*command, "--dry-run"]) == 0
+    assert "trunk: 2.458e+04 pixels" in capfd.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    starts = ((4, [*torchrun, "-m", "picolab"], {}), (8, ["-c", FORKED], meeting))
+    for step, program, more in starts:
         done = subprocess.run(
-            [*torchrun, *command], env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, *program, *command],
+            env=os.environ | more,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
         _, values = load_checkpoint(tmp_path / "runs/trunk/checkpoint")
-        assert values["progress"]["step"] == pixels and values["world"] == 2
+        assert values["progress"]["step"] == step and values["world"] == 2
     tensors, _ = load_checkpoint(tmp_path / "runs/trunk/checkpoint")
     random = without_prefix("random", tensors)
     assert not torch.equal(random["0.1"], random["1.1"])  # processes draw differently

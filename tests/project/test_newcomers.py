@@ -47,7 +47,7 @@ def test_a_model_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("chelsea.png", "coffee.png"):
         shutil.copy(PHOTOS / name, tmp_path / "photos")
     out = tmp_path / "out"
-    run("first_model.sh", tmp_path / "photos", out, SHORT="--pixels 3e5 --no-compile")
+    run("first_model.sh", tmp_path / "photos", out, SHORT="--pixels 1e5 --no-compile")
     monkeypatch.setenv("PICOCODEC_MODELS", str(out / "models"))
     info = picocodec.read_info(out / "chelsea.pico")
     assert info.model == "mine.v1" and info.learned_tiles > 0

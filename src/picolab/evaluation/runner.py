@@ -19,7 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from picolab.evaluation.cache import Cache, Entry
@@ -278,7 +277,8 @@ _bench: _Bench
 
 def _start(cache: Path, metrics: Iterable[str]) -> None:
     global _bench
-    torch.set_num_threads(1)  # the processes are the parallelism
+    # The processes are the parallelism. PyTorch, which not every metric loads, reads this then.
+    os.environ["OMP_NUM_THREADS"] = "1"
     _bench = _Bench(cache, metrics)
 
 

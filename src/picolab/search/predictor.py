@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from scipy.stats import spearmanr
 
 from picolab.search.layers import TIMED, layers_of
 
@@ -95,4 +94,6 @@ def rank_correlation(one: Sequence[float] | Floats, two: Sequence[float] | Float
     """Spearman's, NaN for fewer than three or where all are alike."""
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(two) == 0:
         return float("nan")
+    from scipy.stats import spearmanr  # half a second, for a figure of the report
+
     return float(spearmanr(one, two).statistic)

@@ -251,13 +251,13 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _rate(args: argparse.Namespace) -> int:
-    from picolab.study.report import Sampling, rate
-    from picolab.study.settings import ExclusionRule
-
     if not args.votes.endswith(".csv"):
         _need("sqlalchemy")
     if args.method == "nuts":
         _need("numpyro")
+    from picolab.study.report import Sampling, rate
+    from picolab.study.settings import ExclusionRule
+
     sampling = Sampling(args.method, args.draws, args.warmup, args.chains, args.seed)
     given = _given(args, ExclusionRule)
     rule = ExclusionRule(**given) if given else None

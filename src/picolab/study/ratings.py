@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -113,34 +114,44 @@ def deltas(
     codecs = list(dict.fromkeys(c.codec for c in posterior.stimuli.conditions))
     bpp = posterior.stimuli.mean_matrix() @ posterior.stimuli.bpp
     thinned = posterior.elo[:: max(1, len(posterior.elo) // most_draws)]
+    members = {
+        codec: [n for n, c in enumerate(posterior.stimuli.conditions) if c.codec == codec]
+        for codec in codecs
+    }
+    # Of each draw once, not once more with every other codec.
+    curves = {
+        codec: _curves(codec, bpp[places], thinned[:, places]) for codec, places in members.items()
+    }
     return [
-        _delta(posterior.stimuli, bpp, thinned, codec, other)
+        _delta(curves[codec], curves[other])
         for codec, other in permutations(codecs, 2)
         if anchor in (None, other)
     ]
 
 
-def _delta(
-    stimuli: Stimuli, bpp: Floats, draws: Floats, codec: str, anchor: str
-) -> PerceptualDelta:
-    members = {
-        name: [n for n, c in enumerate(stimuli.conditions) if c.codec == name]
-        for name in (codec, anchor)
-    }
-    nothing = PerceptualDelta(codec, anchor, np.nan, (np.nan, np.nan), 1.0)
-    for name, places in members.items():
-        if len(places) < LEAST_POINTS:
-            return _refused(nothing, f"{name} has {len(places)} rates, {LEAST_POINTS} are needed")
-        if not np.all(bpp[places] > 0):
-            return _refused(nothing, f"the bits per pixel of {name} are not known")
+@dataclass(frozen=True)
+class _Curves:
+    """A codec's curve in each draw, None where it has no two points; or why there are none."""
+
+    codec: str
+    draws: Sequence[PchipInterpolator | None] = ()
+    refused: str = ""
+
+
+def _curves(codec: str, bpp: Floats, draws: Floats) -> _Curves:
+    if len(bpp) < LEAST_POINTS:
+        return _Curves(codec, refused=f"{codec} has {len(bpp)} rates, {LEAST_POINTS} are needed")
+    if not np.all(bpp > 0):
+        return _Curves(codec, refused=f"the bits per pixel of {codec} are not known")
+    return _Curves(codec, [_curve(bpp, draw) for draw in draws])
+
+
+def _delta(test: _Curves, anchor: _Curves) -> PerceptualDelta:
+    nothing = PerceptualDelta(test.codec, anchor.codec, np.nan, (np.nan, np.nan), 1.0)
+    if reason := test.refused or anchor.refused:
+        return _refused(nothing, reason)
     values = np.array(
-        [
-            delta_rate(
-                *(bpp[members[anchor]], draw[members[anchor]]),
-                *(bpp[members[codec]], draw[members[codec]]),
-            )
-            for draw in draws
-        ]
+        [_between(one, other) for one, other in zip(anchor.draws, test.draws, strict=True)]
     )
     usable = values[~np.isnan(values)]
     refused = float(np.isnan(values).mean())
@@ -148,7 +159,7 @@ def _delta(
         return _refused(nothing, f"{refused:.0%} of the draws have too little quality in common")
     low, high = np.quantile(usable, [0.025, 0.975])
     median = float(np.median(usable))
-    return PerceptualDelta(codec, anchor, median, (float(low), float(high)), refused)
+    return replace(nothing, percent=median, interval=(float(low), float(high)), refused=refused)
 
 
 def _refused(delta: PerceptualDelta, reason: str) -> PerceptualDelta:
@@ -162,16 +173,24 @@ def delta_rate(anchor_bpp: Floats, anchor_elo: Floats, test_bpp: Floats, test_el
     As `evaluation.bjontegaard`, but neighbouring rates whose Elo falls with the bytes, which in a
     draw is chance, are pooled: their mean Elo, at the mean of the logarithms of their rates.
     """
-    curves = [monotone(anchor_bpp, anchor_elo), monotone(test_bpp, test_elo)]
-    if min(len(elo) for _, elo in curves) < 2:
+    return _between(_curve(anchor_bpp, anchor_elo), _curve(test_bpp, test_elo))
+
+
+def _curve(bpp: Floats, elo: Floats) -> PchipInterpolator | None:
+    rate, grows = monotone(bpp, elo)
+    return PchipInterpolator(grows, rate) if len(grows) > 1 else None
+
+
+def _between(anchor: PchipInterpolator | None, test: PchipInterpolator | None) -> float:
+    if anchor is None or test is None:
         return float("nan")
-    low = max(elo[0] for _, elo in curves)
-    high = min(elo[-1] for _, elo in curves)
-    shorter = min(elo[-1] - elo[0] for _, elo in curves)
+    low = max(anchor.x[0], test.x[0])
+    high = min(anchor.x[-1], test.x[-1])
+    shorter = min(anchor.x[-1] - anchor.x[0], test.x[-1] - test.x[0])
     if high - low < LEAST_OVERLAP * shorter:
         return float("nan")
-    anchor, test = (PchipInterpolator(elo, rate).integrate(low, high) for rate, elo in curves)
-    return float(np.expm1((test - anchor) / (high - low)) * 100)
+    difference = test.integrate(low, high) - anchor.integrate(low, high)
+    return float(np.expm1(difference / (high - low)) * 100)
 
 
 def monotone(bpp: Floats, elo: Floats) -> tuple[Floats, Floats]:

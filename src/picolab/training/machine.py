@@ -12,8 +12,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # a process that starts again loads PyTorch once, not before and after
+    import torch
 
 JEMALLOC = {"MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always"}
 GLIBC = {
@@ -41,6 +43,8 @@ def keep_pages() -> None:
 
 def training_type(device: torch.device) -> torch.dtype:
     """bfloat16 where it is faster: on GPUs, and on processors with AMX or AVX-512 BF16."""
+    import torch
+
     if device.type == "cuda":
         return torch.bfloat16
     return torch.bfloat16 if {"amx_bf16", "avx512_bf16"} & processor_flags() else torch.float32
@@ -62,6 +66,8 @@ def processor_flags() -> set[str]:
 def without_denormals() -> Iterator[None]:
     """Meanwhile numbers too near zero for a normal exponent are zero: they take a processor a
     hundred times as long. What runs afterwards in this process has them again."""
+    import torch
+
     torch.set_flush_denormal(True)
     try:
         yield

