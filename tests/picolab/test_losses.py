@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picolab.losses.fidelity import (
+    borders_loss,
     repeats_loss,
     smooth_error,
     text_fidelity_loss,
@@ -55,6 +56,19 @@ def test_what_repeats_is_seen_beside_grain_and_among_it() -> None:
         value = repeats_loss(x, x + repeated)
         assert value.item() == pytest.approx(pattern.abs().mean().item() * 7 / 16, rel=0.01)
         assert value > 4 * repeats_loss(x, x + grain)
+
+
+def test_lines_between_squares_are_seen_and_textures_hardly() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = pictures(1, 64)
+    lines = torch.zeros(1, 3, 64, 64)
+    lines[..., 16:24] = 0.02  # a square's width of brighter columns: two borders of seven
+    grain = 0.02 * torch.randn(1, 3, 64, 64, generator=generator)
+    assert borders_loss(x, x).item() == 0
+    assert borders_loss(x, x + lines).item() == pytest.approx(0.02 * 2 / 7 / 2)
+    within = lines.roll(4, 3)  # the same between borders
+    assert borders_loss(x, x + within).item() < 1e-7
+    assert borders_loss(x, x + grain) < 0.6 * 0.02
 
 
 def test_errors_count_on_clean_ground_and_not_in_texture() -> None:

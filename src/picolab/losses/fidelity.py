@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 TILING_SCALES = (4, 8, 16, 32, 64)  # pixels
 BLOCK = 16  # side of the codec's blocks of pixels, with which a network's patterns repeat
-SQUARE = 8  # side of the squares of pixels that are clean or not
+SQUARE = 8  # side of the squares of pixels that networks see as one, and that are clean or not
 CLEAN = 2 / 255  # how far a square's pixels deviate from their neighbours' mean if it is half clean
 
 
@@ -38,6 +38,19 @@ def repeats_loss(x: Tensor, y: Tensor) -> Tensor:
     height, width = (side // BLOCK * BLOCK for side in x.shape[2:])
     error = (y - x)[:, :, :height, :width].unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK))
     return error.mean((2, 4)).abs().mean((1, 2, 3))
+
+
+def borders_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 of the error's step across each border between squares of 8x8 pixels, its mean along it.
+
+    Networks that are no finer than such squares leave lines between them. Texture that is drawn
+    otherwise than it was averages away in the mean. Sides must be multiples of 8 pixels.
+    """
+    error = y - x
+    across = error[:, :, :, SQUARE::SQUARE] - error[:, :, :, SQUARE - 1 : -1 : SQUARE]
+    down = error[:, :, SQUARE::SQUARE] - error[:, :, SQUARE - 1 : -1 : SQUARE]
+    steps = F.avg_pool2d(across, (SQUARE, 1)), F.avg_pool2d(down, (1, SQUARE))
+    return torch.stack([step.abs().mean((1, 2, 3)) for step in steps]).mean(0)
 
 
 def smooth_error(x: Tensor, y: Tensor) -> Tensor:

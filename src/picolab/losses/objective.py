@@ -16,6 +16,7 @@ from picolab.losses.dists import DISTS
 from picolab.losses.features import VGG16
 from picolab.losses.fidelity import (
     BLOCK,
+    borders_loss,
     repeats_loss,
     text_fidelity_loss,
     tiling_artifact_loss,
@@ -38,6 +39,7 @@ class LossWeights:
     xyb_share: float = 0.0  # the part of the squared error that is measured in XYB instead
     tiling: float = 0.0
     repeats: float = 0.0
+    borders: float = 0.0
     text: float = 0.0
     mse_at_realism: float = 0.5  # the part of the MSE's weight that is left at realism 1
     smooth: float = 0.0  # the part of it that clean ground has besides; half at realism 0
@@ -109,6 +111,7 @@ class Objective(nn.Module):
         for name, weight, loss in (
             ("tiling", w.tiling, tiling_artifact_loss),
             ("repeats", w.repeats, repeats_loss),
+            ("borders", w.borders, borders_loss),
         ):
             if weight:
                 value = loss(x, picture)
