@@ -84,18 +84,18 @@ def test_released_graphs_compute_what_was_trained() -> None:
     picture, level = torch.rand(1, 3, 128, 192), torch.tensor([0.37])
     realism, noise = torch.tensor([0.6]), torch.randn(1, TINY.noise_channels, 16, 24)
     symbols = torch.randint(-3, 4, (1, TINY.y_channels, 8, 12)).float()
-    # Weights are rounded to float16, which is all that differs.
+    # Weights are rounded to eight significant bits, which is all that differs.
     graphs = released_graphs(codec_of_halves(codec), dial=True)
     y, z = codec.encoder(to_patches(picture) - 0.5, level)
     ours_y, ours_z = graphs["analysis"].module(picture, level)
-    torch.testing.assert_close(ours_y, y, atol=5e-3 * y.abs().max().item(), rtol=0)
+    torch.testing.assert_close(ours_y, y, atol=1e-2 * y.abs().max().item(), rtol=0)
     z = z.round()
     prior = codec.context_decoder(z, level)
     y_hat = codec.context_model.decode(prior, symbols, level)
     for dial, r in ((noise, realism), (None, None)):
         decoded = from_patches(codec.decoder(y_hat, level, r, dial)) + 0.5
         got = graphs["synthesis"].module(symbols, z, level, r, dial)
-        torch.testing.assert_close(got, decoded, atol=5e-3 * decoded.abs().max().item(), rtol=0)
+        torch.testing.assert_close(got, decoded, atol=1e-2 * decoded.abs().max().item(), rtol=0)
 
 
 @torch.no_grad()

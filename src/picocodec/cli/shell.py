@@ -122,10 +122,15 @@ def one_line(text: str) -> str:
 def show(text: str) -> None:
     """Text on standard error, at once, since several processes may speak; where nobody can hear
     it, it is lost, and nothing else."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            write(sys.stderr, text)
-            sys.stderr.flush()
+    if sys.stderr is None:
+        return
+    try:
+        write(sys.stderr, text)
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
+    except ValueError:  # closed
+        pass
 
 
 def write(stream: TextIO, text: str) -> None:
@@ -153,15 +158,20 @@ def is_watched() -> bool:
 
 
 def _flush() -> None:
-    """What was written to standard output reaches it now, or an `OSError` says why not, and Python
-    does not try again as it ends."""
+    """What was written to standard output reaches it now, or an `OSError` says why not."""
     if sys.stdout is None:
         return
     try:
         sys.stdout.flush()
     except OSError:
-        with suppress(OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, sys.stdout.fileno())
-            os.close(null)
+        _give_up(sys.stdout)
         raise
+
+
+def _give_up(stream: TextIO) -> None:
+    """What waits in a stream, and all that follows, goes nowhere: else Python tries again as it
+    ends, and exits with a code of its own."""
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

@@ -111,7 +111,7 @@ def rate_and_distortion(
             distortion = (1 - share) * mse + share * XYB_SCALE * kernels.xyb_error(picture, decoded)
         if objective is not None and felt is not None and sample.judged is not None:
             text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
-            felt_so = felt * _beside_the_level(controller, level, bpp)
+            felt_so = felt * beside_the_level(controller, level, bpp)
             more, parts = objective(picture, decoded, text, felt_so, sample.judged, sample.place)
     distortion = _share(stage, felt) * distortion
     if stage.losses.smooth and felt is not None:
@@ -146,7 +146,7 @@ def _balance(controller: LambdaController, level: Tensor) -> Tensor:
     return controller.targets.at(level) ** -LEVEL_BALANCE
 
 
-def _beside_the_level(controller: LambdaController, level: Tensor, bpp: Tensor) -> Tensor:
+def beside_the_level(controller: LambdaController, level: Tensor, bpp: Tensor) -> Tensor:
     """What perceptual losses weigh in each sample `[B]`: as its rate and errors do. Alike for all,
     they would rule smooth pictures, which have few bits, and hardly be felt in detailed ones."""
     ratio = bpp.detach() / controller.targets.at(level)
