@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from picolab.losses.fidelity import (
     borders_loss,
+    clean_error,
     repeats_loss,
-    smooth_error,
     text_fidelity_loss,
     tiling_artifact_loss,
 )
@@ -78,10 +78,10 @@ def test_errors_count_on_clean_ground_and_not_in_texture() -> None:
     grain = 0.02 * torch.randn(1, 3, 64, 64, generator=generator)
     left, right = grain.clone(), grain.clone()
     left[..., 24:], right[..., :32] = 0, 0
-    assert smooth_error(x, x).item() == 0
+    assert clean_error(x, x).item() == 0
     on_clean = left.square().mean().item()
-    assert smooth_error(x, x + left).item() == pytest.approx(on_clean, rel=0.05)
-    assert smooth_error(x, x + right).item() < 0.01 * on_clean
+    assert clean_error(x, x + left).item() == pytest.approx(on_clean, rel=0.05)
+    assert clean_error(x, x + right).item() < 0.01 * on_clean
 
 
 def test_processes_share_what_vgg16_sees() -> None:

@@ -37,7 +37,8 @@ from picolab.networks.model import (
     symbol_bits,
 )
 from picolab.networks.shape import read_shape, shape_from_dict
-from picolab.release.graphs import Context, released_graphs
+from picolab.release import graphs as graphs_of_releases
+from picolab.release.graphs import Context, as_stored, released_graphs
 from picolab.release.preview import Eighth, Preview, fit_preview
 from picolab.release.release import Trained, release
 
@@ -78,24 +79,30 @@ def test_layers_at_the_pixels_fold() -> None:
         torch.testing.assert_close(fold(layer)(folded), ours, atol=1e-4, rtol=1e-4)
 
 
+def test_weights_are_stored_with_eight_significant_bits() -> None:
+    weights = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    error = (as_stored(weights) - weights).abs() / weights.abs()
+    assert 0.5 * 2**-8 < error.max() <= 2**-8
+
+
 @torch.no_grad()
-def test_released_graphs_compute_what_was_trained() -> None:
+def test_released_graphs_compute_what_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphs_of_releases, "as_stored", lambda weights: weights)
     codec = lively(Codec(TINY)).eval()
     picture, level = torch.rand(1, 3, 128, 192), torch.tensor([0.37])
     realism, noise = torch.tensor([0.6]), torch.randn(1, TINY.noise_channels, 16, 24)
     symbols = torch.randint(-3, 4, (1, TINY.y_channels, 8, 12)).float()
-    # Weights are rounded to eight significant bits, which is all that differs.
-    graphs = released_graphs(codec_of_halves(codec), dial=True)
+    graphs = released_graphs(copied(codec), dial=True)
     y, z = codec.encoder(to_patches(picture) - 0.5, level)
     ours_y, ours_z = graphs["analysis"].module(picture, level)
-    torch.testing.assert_close(ours_y, y, atol=1e-2 * y.abs().max().item(), rtol=0)
+    torch.testing.assert_close(ours_y, y, atol=1e-5 * y.abs().max().item(), rtol=0)
     z = z.round()
     prior = codec.context_decoder(z, level)
     y_hat = codec.context_model.decode(prior, symbols, level)
     for dial, r in ((noise, realism), (None, None)):
         decoded = from_patches(codec.decoder(y_hat, level, r, dial)) + 0.5
         got = graphs["synthesis"].module(symbols, z, level, r, dial)
-        torch.testing.assert_close(got, decoded, atol=1e-2 * decoded.abs().max().item(), rtol=0)
+        torch.testing.assert_close(got, decoded, atol=1e-5 * decoded.abs().max().item(), rtol=0)
 
 
 @torch.no_grad()
@@ -113,7 +120,7 @@ def test_the_encoder_finds_the_symbols_of_training() -> None:
     torch.testing.assert_close(y_hat, cell.y_hat, atol=1e-3, rtol=1e-3)
 
 
-def codec_of_halves(codec: Codec) -> Codec:
+def copied(codec: Codec) -> Codec:
     copy = Codec(codec.shape)
     copy.load_state_dict(codec.state_dict())
     return copy

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,8 +30,8 @@ from picolab.training.muon import Muon, orthogonal
 from picolab.training.run import Options, Run, learning_parameters
 from picolab.training.step import (
     Kernels,
+    Outcome,
     Sample,
-    beside_the_level,
     entropy_alone,
     rate_and_distortion,
 )
@@ -285,81 +283,67 @@ def test_muon_makes_updates_orthogonal() -> None:
     assert (weight - target).abs().mean() < 0.1
 
 
-def test_realism_is_not_for_what_is_no_photo() -> None:
-    """Letters and drawings learn the closest pixels, whatever realism their decoder is told."""
-    torch.manual_seed(0)
-    codec = Codec(TINY)
-    codec.start_from_components(torch.eye(TINY.y_channels, 768), torch.full((32,), 0.02))
-    losses = LossWeights(lpips_alex=1.0, mse_at_realism=0.2, xyb_share=0.5)
-    stage = Stage("looks", BATCHES, 1e-3, losses=losses, hard=True)
-    controller = LambdaController(BitTargets(), codec, CPU)
-    told: list[tuple[Tensor, Tensor]] = []
+def told(
+    codec: Codec, losses: LossWeights, x: Tensor, realism: float, natural: bool = True
+) -> tuple[Outcome, Tensor, Tensor]:
+    """How one crop of patches goes, and what the objective is told of it: text, and its weight."""
+    seen: list[Tensor] = []
 
-    def objective(x: Tensor, y: Tensor, text: Tensor, share: Tensor, *where: Tensor):
-        told.append((text, share))
+    def objective(x: Tensor, y: Tensor, text: Tensor, weight: Tensor, *where: Tensor):
+        seen.extend((text, weight))
         return torch.zeros(len(x)), {}
 
-    def loss(realism: float, natural: bool) -> float:
-        generator = torch.Generator().manual_seed(1)
-        sample = Sample(
-            torch.rand(1, 192, 8, 8, generator=generator) - 0.5,
+    outcome = rate_and_distortion(
+        codec,
+        Stage("looks", BATCHES, 1e-3, losses=losses, hard=True),
+        LambdaController(BitTargets(), codec, CPU),
+        objective,  # type: ignore[arg-type]
+        Sample(
+            x,
             torch.tensor([natural]),
             torch.tensor([0.5]),
             torch.tensor([realism]),
             torch.zeros(3),
             torch.zeros(1, TINY.noise_channels, 8, 8),
             torch.arange(1),
-        )
-        return rate_and_distortion(
-            codec,
-            stage,
-            controller,
-            objective,
-            sample,
-            Kernels(),  # type: ignore[arg-type]
-        ).loss.item()
-
-    assert loss(1.0, natural=True) < loss(0.0, natural=True)  # less of the squared error
-    assert loss(1.0, natural=False) == loss(0.0, natural=False) == loss(0.0, natural=True)
-    shares = [share.item() for _, share in told]
-    assert shares[0] > 0 and shares[1:] == [0, 0, 0, 0]
-    assert [text.min().item() for text, _ in told] == [0, 0, 1, 1, 0]
+        ),
+        Kernels(),
+    )
+    return outcome, seen[0], seen[1]
 
 
-def test_perceptual_losses_weigh_as_the_bits_of_a_picture_do() -> None:
-    controller = LambdaController(BitTargets(), Codec(TINY), CPU)
-    level = torch.full((3,), 0.5)
-    target = controller.targets.at(level)
-    weights = beside_the_level(controller, level, target * torch.tensor([0.1, 1.0, 100.0]))
-    torch.testing.assert_close(weights, torch.tensor([0.1**0.75, 1.0, 4.0]))
+def test_realism_is_not_for_what_is_no_photo() -> None:
+    """Letters and drawings learn the closest pixels, whatever realism their decoder is told."""
+    torch.manual_seed(0)
+    codec = Codec(TINY)
+    codec.start_from_components(torch.eye(TINY.y_channels, 768), torch.full((32,), 0.02))
+    losses = LossWeights(lpips_alex=1.0, mse_at_realism=0.2, xyb_share=0.5)
+    x = torch.rand(1, 192, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
+    photo, text, weight = told(codec, losses, x, 1.0)
+    closest, _, none = told(codec, losses, x, 0.0)
+    assert photo.loss < closest.loss  # less of the squared error
+    assert not text.any() and not none.any()
+    target = BitTargets().at(torch.tensor([0.5]))
+    torch.testing.assert_close(weight, (photo.bpp / target) ** 0.75)
+    for realism in (0.0, 1.0):
+        letters, text, weight = told(codec, losses, x, realism, natural=False)
+        assert letters.loss == closest.loss and text.all() and not weight.any()
 
 
 def test_clean_ground_keeps_its_errors_at_both_ends_of_the_dial() -> None:
-    def loss(realism: float, smooth: float) -> float:
-        torch.manual_seed(0)
-        codec = Codec(TINY)
-        losses = LossWeights(lpips_alex=1.0, smooth=smooth)
-        sample = Sample(
-            torch.zeros(1, 192, 8, 8),  # flat, which weights of no training do not decode
-            torch.tensor([True]),
-            torch.tensor([0.5]),
-            torch.tensor([realism]),
-            torch.zeros(3),
-            torch.zeros(1, TINY.noise_channels, 8, 8),
-            torch.arange(1),
-        )
-        return rate_and_distortion(
-            codec,
-            Stage("looks", BATCHES, 1e-3, losses=losses, hard=True),
-            LambdaController(BitTargets(), codec, CPU),
-            lambda x, *_: (torch.zeros(len(x)), {}),  # type: ignore[arg-type]
-            sample,
-            Kernels(),
-        ).loss.item()
+    torch.manual_seed(0)
+    codec = Codec(TINY)
+    flat = torch.zeros(1, 192, 8, 8)  # which weights of no training do not decode
 
-    added = [loss(realism, 1.0) - loss(realism, 0.0) for realism in (0.0, 1.0)]
-    assert added[0] > 0
-    assert added[1] == pytest.approx(2 * added[0], rel=0.05)
+    def added(realism: float) -> float:
+        with_it, without = (
+            told(codec, LossWeights(lpips_alex=1.0, clean=clean), flat, realism)[0].loss.item()
+            for clean in (1.0, 0.0)
+        )
+        return with_it - without
+
+    assert added(0.0) > 0
+    assert added(1.0) == pytest.approx(2 * added(0.0), rel=0.05)
 
 
 def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:
@@ -387,27 +371,6 @@ def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:
         lineage.stage("x")
 
 
-# What torchrun gives two processes, forked from one that has loaded PyTorch.
-FORKED = """
-import os, sys
-import torch._dynamo, torch.multiprocessing
-import picolab.training.run
-from picolab.cli import main
-
-def work(rank):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    sys.exit(main(sys.argv[1:]))
-
-torch.multiprocessing.start_processes(work, nprocs=2, start_method="fork")
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_the_command_trains_in_two_processes_and_goes_on(
     tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
@@ -424,16 +387,10 @@ def test_the_command_trains_in_two_processes_and_goes_on(
     assert main([*command, "--dry-run"]) == 0
     assert "trunk: 2.458e+04 pixels" in capfd.readouterr().out
     assert not (tmp_path / "runs").exists()
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    starts = ((4, [*torchrun, "-m", "picolab"], {}), (8, ["-c", FORKED], meeting))
-    for step, program, more in starts:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for step in (4, 8):
         done = subprocess.run(
-            [sys.executable, *program, *command],
-            env=os.environ | more,
-            capture_output=True,
-            text=True,
-            timeout=300,
+            [*torchrun, "-m", "picolab", *command], capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
         _, values = load_checkpoint(tmp_path / "runs/trunk/checkpoint")

@@ -53,7 +53,7 @@ def borders_loss(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([step.abs().mean((1, 2, 3)) for step in steps]).mean(0)
 
 
-def smooth_error(x: Tensor, y: Tensor) -> Tensor:
+def clean_error(x: Tensor, y: Tensor) -> Tensor:
     """The squared error of y where x is clean: without grain or texture, be it flat or a slope. As
     a mean over the whole picture; sides must be multiples of 8 pixels.
 

@@ -42,7 +42,7 @@ class LossWeights:
     borders: float = 0.0
     text: float = 0.0
     mse_at_realism: float = 0.5  # the part of the MSE's weight that is left at realism 1
-    smooth: float = 0.0  # the part of it that clean ground has besides; half at realism 0
+    clean: float = 0.0  # the part of it that clean ground has besides; half at realism 0
     # Shares of samples that are decoded for the closest pixels, and for the most texture; the
     # rest is spread evenly between.
     closest: float = 0.25

@@ -79,10 +79,15 @@ class PreviewOfSymbols(nn.Module):
         )
 
 
+def as_stored(weights: Tensor) -> Tensor:
+    """Rounded to the eight significant bits that bfloat16 had in training, and to float16, which
+    files hold: so they pack better."""
+    return weights.bfloat16().half().float()
+
+
 def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) -> dict[str, Graph]:
-    """The graphs of `codec`, which is folded in place, its weights rounded to the eight significant
-    bits that bfloat16 had in training: stored as float16, they pack better. Without `dial` the
-    decoder knows the closest pixels alone."""
+    """The graphs of `codec`, which is folded in place, its weights rounded as they are stored.
+    Without `dial` the decoder knows the closest pixels alone."""
     codec = codec.eval().cpu()
     # By their files' names; the eighth is that of the preview before it is rounded.
     previews: dict[str, Preview | Eighth] = {}
@@ -92,7 +97,7 @@ def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) ->
     for part in [*parts, codec.decoder, *(each.map for each in previews.values())]:
         fold(part)
         for parameter in part.parameters():
-            parameter.data = parameter.data.bfloat16().half().float()
+            parameter.data = as_stored(parameter.data)
     shape, level = codec.shape, torch.tensor([0.5])
     y, z = torch.randn(1, shape.y_channels, 8, 12), torch.randn(1, shape.z_channels, 2, 3)
     realism, noise = torch.tensor([0.5]), torch.randn(1, shape.noise_channels, 16, 24)

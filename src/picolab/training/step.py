@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from picolab.data.crops import Crops
-from picolab.losses.fidelity import smooth_error
+from picolab.losses.fidelity import clean_error
 from picolab.losses.objective import LossWeights, Objective, draw_realism
 from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
@@ -20,7 +20,6 @@ from picolab.training.lineage import Stage
 # The loss of a level grows about like this power of its bits; taking that off lets every level
 # count by its relative rate, as a BD-rate does, rather than the highest ones by far the most.
 LEVEL_BALANCE = 0.75
-MOST_WEIGHT = 4.0  # of the perceptual losses of one sample
 XYB_SCALE = 3.5  # what makes errors in XYB of decoded photos as large as squared ones
 
 
@@ -111,13 +110,13 @@ def rate_and_distortion(
             distortion = (1 - share) * mse + share * XYB_SCALE * kernels.xyb_error(picture, decoded)
         if objective is not None and felt is not None and sample.judged is not None:
             text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
-            felt_so = felt * beside_the_level(controller, level, bpp)
+            felt_so = felt * _beside_the_level(controller, level, bpp)
             more, parts = objective(picture, decoded, text, felt_so, sample.judged, sample.place)
     distortion = _share(stage, felt) * distortion
-    if stage.losses.smooth and felt is not None:
+    if stage.losses.clean and felt is not None:
         # Half of it at realism 0, too: grain that one end draws leaks to the other.
-        weight = stage.losses.smooth * (1 + felt) / 2
-        distortion = distortion + weight * smooth_error(picture, decoded)
+        weight = stage.losses.clean * (1 + felt) / 2
+        distortion = distortion + weight * clean_error(picture, decoded)
     loss = bpp + controller.lambdas(level) * distortion
     loss = _balance(controller, level) * loss + more
     return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
@@ -146,11 +145,10 @@ def _balance(controller: LambdaController, level: Tensor) -> Tensor:
     return controller.targets.at(level) ** -LEVEL_BALANCE
 
 
-def beside_the_level(controller: LambdaController, level: Tensor, bpp: Tensor) -> Tensor:
+def _beside_the_level(controller: LambdaController, level: Tensor, bpp: Tensor) -> Tensor:
     """What perceptual losses weigh in each sample `[B]`: as its rate and errors do. Alike for all,
     they would rule smooth pictures, which have few bits, and hardly be felt in detailed ones."""
-    ratio = bpp.detach() / controller.targets.at(level)
-    return (ratio**LEVEL_BALANCE).clamp_max(MOST_WEIGHT)
+    return (bpp.detach() / controller.targets.at(level)) ** LEVEL_BALANCE
 
 
 def _share(stage: Stage, realism: Tensor | None) -> Tensor | float:

@@ -67,7 +67,7 @@ def test_steps_of_quality_may_be_coarser_than_the_tolerance():
 
 
 def test_real_files_fill_their_target():
-    rgb = photo(192, 256)
+    rgb = photo(200, 300)
     least = len(picocodec.encode(rgb, 0))
     most = len(picocodec.encode(rgb, target_size=1 << 20))
     for share in (0.1, 0.5, 0.9):
