@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from picolab.networks.layers import Gains, haar_matrix, plain_conv
+from picolab.networks.layers import Gains, conv_values, haar_matrix, plain_conv
 
 PATCH = 8  # side of the square of pixels that is one position at 1/8
 SLOPE = 0.1  # of LeakyReLU below zero
@@ -71,6 +71,16 @@ class ConvScale(nn.Module):
         weight, bias = self.effective()
         return plain_conv(as_kernel(weight, self.kernel), bias, padding=self.kernel // 2)
 
+    @torch.no_grad()
+    def take(self, weight: Tensor, bias: Tensor) -> None:
+        """`effective` backwards, for the scales as they are, none of which may be 0."""
+        self.weight.copy_(weight / torch.outer(self.scale_out, self.scale_in)[:, None])
+        self.bias.copy_(bias / self.scale_out)
+
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        self.take(weight.flatten(2).transpose(1, 2), bias)
+
 
 class Down(ConvScale):
     """Haar downsampling by 2, then a 1x1 ConvScale, as one map of 2x2 squares."""
@@ -94,6 +104,14 @@ class Down(ConvScale):
         weight, bias = self.effective()
         squares = weight.flatten(1).unflatten(1, (2, 2, -1)).permute(0, 3, 1, 2)
         return plain_conv(squares, bias, stride=2)
+
+    def take(self, weight: Tensor, bias: Tensor) -> None:
+        squares = weight.flatten(1).unflatten(1, (4, -1))
+        super().take(torch.einsum("kpc,bp->kbc", squares, self.haar).flatten(1)[:, None], bias)
+
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        self.take(weight.permute(0, 2, 3, 1).flatten(1)[:, None], bias)
 
 
 class Up(ConvScale):
@@ -120,6 +138,16 @@ class Up(ConvScale):
         bias = bias.unflatten(0, (4, -1)).t().flatten()
         return nn.Sequential(plain_conv(as_kernel(weight, 1), bias), nn.PixelShuffle(2))
 
+    def take(self, weight: Tensor, bias: Tensor) -> None:
+        weight = torch.einsum("pkc,bp->bkc", weight.flatten(1).unflatten(0, (4, -1)), self.haar)
+        bias = torch.einsum("pk,bp->bk", bias.unflatten(0, (4, -1)), self.haar)
+        super().take(weight.flatten(0, 1)[:, None], bias.flatten())
+
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        weight = weight.flatten(1).unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
+        self.take(weight[:, None], bias.unflatten(0, (-1, 4)).t().flatten())
+
 
 class FromPatches(ConvScale):
     """Patches to features at 1/8: a ConvScale, 3x3, of the patches' Haar bands."""
@@ -142,6 +170,15 @@ class FromPatches(ConvScale):
         pixels = weight.unflatten(2, (PATCH, PATCH, 3)).unflatten(1, (3, 3))
         pixels = pixels.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
         return plain_conv(pixels, bias, PATCH, padding=PATCH)
+
+    def take(self, weight: Tensor, bias: Tensor) -> None:
+        pixels = weight.unflatten(2, (PATCH**2, 3))
+        super().take(torch.einsum("ktpc,bp->ktbc", pixels, self.haar).flatten(2), bias)
+
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        pixels = weight.unflatten(3, (3, PATCH)).unflatten(2, (3, PATCH))
+        self.take(pixels.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2), bias)
 
 
 class ToPatches(ConvScale):
@@ -166,6 +203,18 @@ class ToPatches(ConvScale):
         bias = bias.unflatten(0, (PATCH**2, 3)).t().flatten()
         conv = plain_conv(as_kernel(weight, self.kernel), bias, padding=self.kernel // 2)
         return nn.Sequential(conv, nn.PixelShuffle(PATCH))
+
+    def take(self, weight: Tensor, bias: Tensor) -> None:
+        weight = torch.einsum("pktc,bp->bktc", weight.unflatten(0, (PATCH**2, 3)), self.haar)
+        bias = torch.einsum("pk,bp->bk", bias.unflatten(0, (PATCH**2, 3)), self.haar)
+        super().take(weight.flatten(0, 1), bias.flatten())
+
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        weight = weight.flatten(2).transpose(1, 2).unflatten(0, (3, PATCH**2))
+        self.take(
+            weight.transpose(0, 1).flatten(0, 1), bias.unflatten(0, (3, PATCH**2)).t().flatten()
+        )
 
 
 class Block(nn.Module):

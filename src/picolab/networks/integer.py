@@ -70,8 +70,12 @@ class IntegerConv(nn.Module):
     def integer_bias(self, level: Tensor) -> Tensor:
         """`[B, out]` for levels `[B]`, rounded to the bins that files can name."""
         binned = (level * (LEVEL_BINS - 1)).round() / (LEVEL_BINS - 1)
-        bias = interpolate_knots(self.bias, binned) * self.bias_unit
-        return round_ste(bias * 2 ** (self.weight_bits + self.bits_in))
+        return round_ste(interpolate_knots(self.bias, binned) * self.bias_steps)
+
+    @property
+    def bias_steps(self) -> float:
+        """How many integers a bias of 1 is."""
+        return self.bias_unit * 2 ** (self.weight_bits + self.bits_in)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         weight = self.integer_weight()

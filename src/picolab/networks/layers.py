@@ -1,6 +1,7 @@
 """What the blocks of the networks rest on: the Haar transform, gains by level, and folding.
 
-`fold` freezes what a layer amounts to into ordinary modules. Tensors are [B, C, H, W] throughout.
+`fold` freezes what a layer amounts to into ordinary modules, and `unfold` is the way back. Tensors
+are [B, C, H, W] throughout.
 """
 
 from __future__ import annotations
@@ -75,6 +76,19 @@ def with_overlap(own: nn.Conv2d, overlap: nn.Conv2d) -> nn.Module:
     return nn.Sequential(Surrounded(n), plain_conv(torch.cat([weight, around], 1), own.bias))
 
 
+def without_overlap(folded: nn.Module, centre: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`with_overlap` backwards, for an overlap whose `centre` is `[K, n]`: weight `[K, C]` and bias
+    of `own`, and the overlap's weight `[K, n, 3, 3]`."""
+    n = centre.shape[1]
+    weight, bias = conv_values(folded.get_submodule("1"))
+    own, around = weight.flatten(1).split([weight.shape[1] - 8 * n, 8 * n], 1)
+    taps = torch.empty(len(weight), n, 9)
+    taps[:, :, AROUND], taps[:, :, 4] = around.unflatten(1, (n, 8)), centre
+    own = own.clone()
+    own[:, :n] -= centre
+    return own, bias, taps.unflatten(2, (3, 3))
+
+
 def plain_conv(
     weight: Tensor, bias: Tensor, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> nn.Conv2d:
@@ -87,6 +101,13 @@ def plain_conv(
     return conv
 
 
+def conv_values(folded: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of an `nn.Conv2d`, or of the one that a sequence begins with."""
+    conv = folded[0] if isinstance(folded, nn.Sequential) else folded
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    return conv.weight, conv.bias
+
+
 def fold(module: nn.Module) -> nn.Module:
     """Replace what has a plainer or faster form, below `module` and in place; returns `module`.
 
@@ -97,3 +118,19 @@ def fold(module: nn.Module) -> nn.Module:
         setattr(module, name, fold(child))
     own = getattr(module, "fold", None)
     return own() if own else module
+
+
+@torch.no_grad()
+def unfold(module: nn.Module, folded: nn.Module) -> None:
+    """`fold` backwards: give `module` the parameters of `folded`, what `fold` made of its like.
+
+    Where several sets of parameters amount to the same, what `module` has of scales, and of the
+    overlap's centre, stays, and the rest follows.
+    """
+    own = getattr(module, "unfold", None)
+    if own:
+        return own(folded)
+    for name, parameter in module.named_parameters(recurse=False):
+        parameter.copy_(folded.get_parameter(name))
+    for name, child in module.named_children():
+        unfold(child, folded.get_submodule(name))

@@ -44,7 +44,14 @@ from picolab.networks.blocks import (
     to_squares,
 )
 from picolab.networks.integer import INDEX_UNIT, ScaleDecoder, clamp_ste, round_ste
-from picolab.networks.layers import Gains, interpolate_knots, plain_conv, with_overlap
+from picolab.networks.layers import (
+    Gains,
+    conv_values,
+    interpolate_knots,
+    plain_conv,
+    with_overlap,
+    without_overlap,
+)
 from picolab.networks.shape import Shape
 
 GRID_ORDER = (0, 3, 1, 2)  # cells of the 2x2 grid (row major): diagonal first
@@ -71,8 +78,12 @@ class LatentGains(Gains):
         self.register_buffer("log_lambda", first_lambdas(knots).log())
 
     def forward(self, level: Tensor) -> Tensor:
+        return torch.exp(interpolate_knots(self.log_gain + self.step(), level))
+
+    def step(self) -> Tensor:
+        """What is added to each knot's `log_gain`, `[K, 1]`."""
         step = self.sign * (self.log_lambda - math.log(STEP_SQUARED_TIMES_LAMBDA))
-        return torch.exp(interpolate_knots(self.log_gain + step[:, None], level))
+        return step[:, None]
 
 
 class Encoder(nn.Module):
@@ -305,6 +316,12 @@ class SquaresToLatent(nn.Module):
         weight = self.map.weight.unflatten(1, (2, 2, PATCH, PATCH, 3)).permute(0, 5, 1, 3, 2, 4)
         return plain_conv(weight.flatten(4, 5).flatten(2, 3), self.map.bias, stride=SQUARE)
 
+    def unfold(self, folded: nn.Module) -> None:
+        weight, bias = conv_values(folded)
+        squares = weight.unflatten(3, (2, PATCH)).unflatten(2, (2, PATCH))
+        self.map.weight.copy_(squares.permute(0, 2, 4, 3, 5, 1).flatten(1))
+        self.map.bias.copy_(bias)
+
 
 class LatentToSquares(nn.Module):
     """The linear shortcut back: y to patches, four for each position.
@@ -328,16 +345,26 @@ class LatentToSquares(nn.Module):
         return from_squares(squares.permute(0, 3, 1, 2) + around)
 
     def fold(self) -> nn.Module:
-        def shuffled(rows: Tensor) -> Tensor:
-            """Rows (half row, half column, row, column, colour) as PixelShuffle has them."""
-            parts = rows.unflatten(0, (2, 2, PATCH, PATCH, 3))
-            axes = (4, 0, 2, 1, 3)
-            return parts.permute(*axes, *range(5, parts.ndim)).flatten(0, 4)
-
-        own = plain_conv(shuffled(self.map.weight)[:, :, None, None], shuffled(self.map.bias))
+        order = shuffled_rows()
+        own = plain_conv(self.map.weight[order, :, None, None], self.map.bias[order])
         with torch.no_grad():
-            self.overlap.weight.copy_(shuffled(self.overlap.weight))
+            self.overlap.weight.copy_(self.overlap.weight[order])
         return nn.Sequential(with_overlap(own, self.overlap), nn.PixelShuffle(SQUARE))
+
+    def unfold(self, folded: nn.Module) -> None:
+        order = shuffled_rows()
+        centre = self.overlap.weight[order, :, 1, 1]
+        weight, bias, around = without_overlap(folded.get_submodule("0"), centre)
+        self.map.weight[order] = weight
+        self.map.bias[order] = bias
+        self.overlap.weight[order] = around
+
+
+def shuffled_rows() -> Tensor:
+    """The rows of `LatentToSquares`, which lie as half row, half column, row, column, colour, in
+    PixelShuffle's order."""
+    rows = torch.arange(3 * SQUARE**2).unflatten(0, (2, 2, PATCH, PATCH, 3))
+    return rows.permute(4, 0, 2, 1, 3).flatten()
 
 
 class Decoder(nn.Module):

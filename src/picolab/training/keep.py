@@ -1,7 +1,8 @@
-"""The averaged weights of a run as one small file, to go on from where its checkpoint is lost.
+"""The weights of a run, or of a released model, as one small file to go on from.
 
-Half precision and no optimiser's state: a run that starts from it is not the same bit for bit, but
-loses nothing that it learned.
+Of a run, its averaged weights in half precision and no optimiser's state: a run that starts from it
+is not the same bit for bit, but loses nothing that it learned. Of a model, its weights in single
+precision, so that what is released of them is the same model.
 """
 
 from __future__ import annotations
@@ -11,31 +12,61 @@ import json
 from pathlib import Path
 from typing import Any
 
+LIKE = Path("recipes") / "photo.trunk.safetensors"
 KEYS = ("lineage", "stage", "shape", "progress")  # of a checkpoint's values
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "keep",
-        help="a run's averaged weights as one small file, which its recipe may name as `kept`",
+        help="the weights of a run or a model as one file, which a recipe may name as `kept`",
+        description="A run's averaged weights, or those of a released model, as one file, which a "
+        "recipe of the same lineage and stage may name as `kept`.",
     )
-    parser.add_argument("checkpoint", type=Path, help="runs/NAME/STAGE/checkpoint")
+    parser.add_argument(
+        "trained", type=Path, help="runs/NAME/STAGE/checkpoint, or a model: its name or its folder"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="a .safetensors file")
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        default=LIKE,
+        help="what a model does not tell: another file of `picolab keep` of its shape, for its "
+        "scales, or only the shape, configs/NAME.toml (default: %(default)s)",
+    )
     parser.set_defaults(run=_keep)
 
 
 def _keep(args: argparse.Namespace) -> int:
-    from picolab.training.checkpoint import load_checkpoint
+    folder = _model_folder(args.trained)
+    if folder:
+        from picolab.release.recover import kept_of_model, read_reference
 
-    tensors, values = load_checkpoint(args.checkpoint)
+        tensors, values = kept_of_model(folder, read_reference(args.like))
+    else:
+        from picolab.training.checkpoint import load_checkpoint
+
+        tensors, values = load_checkpoint(args.trained)
     save_kept(args.output, tensors, values)
     pixels = values["progress"]["pixels"]
     print(f"{args.output}: {pixels:.4g} pixels, {args.output.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
+def _model_folder(named: Path) -> Path | None:
+    """Of a released model, by its folder or its name; None where it is neither."""
+    from picocodec.model.files import DESCRIPTION
+    from picocodec.model.store import model_folders
+
+    if named.exists():
+        return named if (named / DESCRIPTION).is_file() else None
+    return model_folders().get(str(named))
+
+
 def save_kept(path: Path, tensors: dict[str, Any], values: dict[str, Any]) -> None:
-    """Write the averaged weights in float16, and the lambdas, of what `load_checkpoint` gives."""
+    """Write the averaged weights in float16, and the lambdas, of what `load_checkpoint` gives;
+    weights without an average as they are."""
     from safetensors.torch import save_file
 
     kept = {}
