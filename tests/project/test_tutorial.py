@@ -31,6 +31,8 @@ def shortened(words: list[str]) -> list[str]:
         if "--cooldown" in words and "runs/tuned" in words:  # a share of 4.7e9 pixels
             words[words.index("--cooldown") + 1] = "2e-5"
         words += SHORT
+    if words[0] == "keep":
+        words += ["--like", str(ROOT / "recipes" / "photo.trunk.safetensors")]
     if words[0] == "evaluate":
         words += ["-j", "1", "--no-page", "--rates", "picocodec=20,40,60,80"]
     return words
@@ -70,8 +72,8 @@ def test_every_line_of_the_tutorial(
             else:
                 assert words[:2] == ("pip", "install")  # tests/test_distributions.py
             ran.append(program)
-    assert ran.count("picolab") == 10
-    for name in ("models/mine.v1", "models/mine.v2", "mine.png"):
+    assert ran.count("picolab") == 11
+    for name in ("models/mine.v1", "models/mine.v2", "mine.png", "photo.v3.safetensors"):
         assert (place / name).exists()
     printed = capsys.readouterr().out
     assert printed.count("| picocodec-mine.v1 |") >= 2

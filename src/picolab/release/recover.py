@@ -37,7 +37,7 @@ from picolab.training.checkpoint import with_prefix, without_prefix
 from picolab.training.control import BitTargets, LambdaController
 from picolab.training.keep import load_kept
 
-LEAST_SCALE = 1e-6  # weights are divided by scales
+LEAST_SCALE = 0.1  # of the median scale of a layer, since weights are divided by scales
 WITHIN = 2.0  # the factor by which the weights of a channel may differ from the reference's
 
 
@@ -91,7 +91,8 @@ def recover(folder: Path, like: Codec) -> Codec:
     folded = _folded(files, codec)
     for module in _convolutions(codec).values():
         for scale in (module.scale_in, module.scale_out):
-            scale.copy_(scale.abs().clamp_min(LEAST_SCALE).copysign(scale))
+            least = LEAST_SCALE * float(scale.abs().median()) or 1.0
+            scale.copy_(scale.abs().clamp_min(least).copysign(scale))
     for name in ("encoder", "context_decoder", "context_model", "decoder"):
         unfold(codec.get_submodule(name), folded.get_submodule(name))
     references = _convolutions(like)
@@ -209,13 +210,13 @@ def _of_another_shape(path: Path, name: str, has: str, shape: str, wanted: objec
 def _steady(module: ConvScale, like: Tensor) -> None:
     """Move into the scales what makes a channel's weights far larger or smaller than those of
     `like`, or than a fresh layer's where those are zero."""
+    factor = _excess(module.weight, like, (0, 1))
+    module.scale_in.mul_(factor)
+    module.weight.div_(factor)
     factor = _excess(module.weight, like, (1, 2))
     module.scale_out.mul_(factor)
     module.weight.div_(factor[:, None, None])
     module.bias.div_(factor)
-    factor = _excess(module.weight, like, (0, 1))
-    module.scale_in.mul_(factor)
-    module.weight.div_(factor)
 
 
 def _excess(weight: Tensor, like: Tensor, axes: tuple[int, int]) -> Tensor:
