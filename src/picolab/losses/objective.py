@@ -23,7 +23,7 @@ from picolab.losses.fidelity import (
     tiling_artifact_loss,
 )
 from picolab.losses.lpips import LPIPS
-from picolab.losses.moments import moments
+from picolab.losses.moments import Moments, moments
 from picolab.losses.wasserstein import WINDOW
 
 # What the adversary sees of each trunk: the channels of its stages, and every how many-th place.
@@ -40,6 +40,7 @@ class LossWeights:
     lpips_alex: float = 0.0  # LPIPS on AlexNet, a twentieth of the cost of VGG16
     dists: float = 0.0
     wasserstein: float = 0.0  # Wasserstein distortion on VGG16
+    alex_wasserstein: float = 0.0  # Wasserstein distortion on AlexNet
     alex_zoom: float = 1.0  # AlexNet sees pictures reduced by a random factor down to this
     adversary: float = 0.0  # of what sees the features of the networks above
     xyb_share: float = 0.0  # the part of the squared error that is measured in XYB instead
@@ -72,7 +73,8 @@ class LossWeights:
     @property
     def perceptual(self) -> bool:
         """Whether a perceptual network judges, and so realism means anything to this training."""
-        return max(self.lpips_alex, self.dists, self.wasserstein) > 0
+        each = self.lpips_alex, self.alex_wasserstein, self.dists, self.wasserstein
+        return max(each) > 0
 
     def in_each(self, processes: int) -> LossWeights:
         """The same in each of so many processes, which share a batch."""
@@ -102,7 +104,7 @@ class Objective(nn.Module):
         super().__init__()
         self.weights = weights
         self.vgg = VGG16(bf16=bf16) if weights.wasserstein or weights.dists else None
-        self.alex = LPIPS("alex") if weights.lpips_alex else None
+        self.alex = LPIPS("alex") if weights.lpips_alex or weights.alex_wasserstein else None
         # Its own VGG16 pools in another way, at twice the cost; here both losses see one.
         self.dists = DISTS() if weights.dists else None
         if self.alex is not None:
@@ -176,7 +178,11 @@ class Objective(nn.Module):
             reference = self.alex.trunk(x)
         maps = self.alex.trunk(picture)
         lpips = self.alex.distance(*(self.alex.normalised(each) for each in (reference, maps)))
-        return self._judged("alex", reference, maps, {"lpips_alex": lpips})
+        losses = {"lpips_alex": lpips}
+        if self.weights.alex_wasserstein:
+            stages = wasserstein.moments_of_stages(reference, maps, WINDOW, wasserstein.OF_ALEX)
+            losses["alex_wasserstein"] = _at_both_scales(stages)
+        return self._judged("alex", reference, maps, losses)
 
     def _by_vgg(self, x: Tensor, picture: Tensor, _place: Tensor) -> Judgement:
         if self.vgg is None:
@@ -187,9 +193,7 @@ class Objective(nn.Module):
         stages = wasserstein.moments_of_stages(reference, maps, WINDOW)
         losses: dict[str, Tensor] = {}
         if self.weights.wasserstein:
-            larger = [stage.over(WIDER) for stage in stages]
-            each = [wasserstein.of_moments(windows) for windows in (stages, larger)]
-            losses["wasserstein"] = torch.stack(each).mean(0)
+            losses["wasserstein"] = _at_both_scales(stages)
         if self.dists is not None:
             losses["dists"] = self.dists.of_moments([moments(x, picture, WINDOW), *stages])
         return self._judged("vgg", reference, maps, losses)
@@ -207,6 +211,13 @@ class Objective(nn.Module):
             parts[f"told_{trunk}"] = verdict.right.mean()
         cost = torch.stack([getattr(self.weights, name) * v for name, v in losses.items()]).sum(0)
         return Judgement(cost, telling, parts)
+
+
+def _at_both_scales(stages: list[Moments]) -> Tensor:
+    """Wasserstein distortion `[B]`, the mean of these windows' and of larger ones'."""
+    larger = [stage.over(WIDER) for stage in stages]
+    each = [wasserstein.of_moments(windows) for windows in (stages, larger)]
+    return torch.stack(each).mean(0)
 
 
 def window(x: Tensor, side: int, place: Tensor) -> Tensor:
