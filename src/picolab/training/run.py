@@ -15,6 +15,7 @@ import math
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,9 @@ from picolab.training.validate import FIXED_BITS, LEVELS, at_fixed_bits, score, 
 
 EMA_EVERY = 4  # steps: the moving average is nearly as good, and costs a quarter
 SHOW_EVERY = 20  # steps between two readings of the figures, which wait for a GPU
+# Linear shortcuts are nearly right from the start, and pictures hang on them: steps of full size
+# made them rattle so much that it cost 0.28 dB (docs/experiments/0012-rattling-shortcuts.md).
+SHORTCUT_SHARE = 0.1
 ADVERSARY_BETAS = (0.5, 0.99)  # what it has to tell changes with every step
 ADAM_ALONE = ("gain", "scale", "bias", "z_index", "haar")  # names that Muon leaves to AdamW
 
@@ -116,7 +120,7 @@ class Run:
         self._begin()
         self.codec.to(self.device)
         self.learning = learning_parameters(self.codec, stage)
-        self.optimisers = make_optimisers(self.codec, stage, self.learning)
+        self.optimisers = make_optimisers(self.codec, stage)
         self.ema = [p.detach().clone() for p in self.codec.parameters()]
         self.objective: Objective | None = None
         self.adversaries = nn.ModuleDict()
@@ -127,7 +131,8 @@ class Run:
             self.adversaries = self.objective.adversaries
         self.telling = list(self.adversaries.parameters())
         if self.telling:
-            self.optimisers.append(torch.optim.AdamW(self.telling, stage.rate, ADVERSARY_BETAS))
+            groups = _groups({1.0: self.telling})
+            self.optimisers.append(torch.optim.AdamW(groups, stage.rate, ADVERSARY_BETAS))
         torch.manual_seed(lineage.seed + 1000 + self.rank)
         self.generator = torch.Generator().manual_seed(lineage.seed * 1000 + self.rank)
         self.kernels = Kernels()
@@ -393,7 +398,7 @@ class Run:
         rate = self.progress.rate(self.stage)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["share"]
             optimiser.step()
         if self.progress.step % EMA_EVERY == 0:
             step = self.progress.step
@@ -493,23 +498,28 @@ def learning_parameters(codec: Codec, stage: Stage) -> list[nn.Parameter]:
     return [p for p in codec.parameters() if p.requires_grad]
 
 
-def make_optimisers(
-    codec: Codec, stage: Stage, learning: list[nn.Parameter]
-) -> list[torch.optim.Optimizer]:
-    """AdamW for all, or Muon for the kernels of convolutions and AdamW for the rest."""
-
-    def adamw(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, stage.rate, stage.betas, weight_decay=0.0, fused=True)
-
-    if stage.optimiser == "adamw":
-        return [adamw(learning)]
-    kernels: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+def make_optimisers(codec: Codec, stage: Stage) -> list[torch.optim.Optimizer]:
+    """AdamW for all, or Muon for the kernels of convolutions and AdamW for the rest. Groups of
+    parameters have a `share` of the stage's rate."""
+    kernels: dict[float, list[nn.Parameter]] = defaultdict(list)
+    others: dict[float, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in codec.named_parameters():
         if parameter.requires_grad:
             alone = parameter.ndim < 2 or any(word in name for word in ADAM_ALONE)
-            (others if alone else kernels).append(parameter)
-    return [Muon(kernels, stage.rate), adamw(others)]
+            by_muon = stage.optimiser == "muon" and not alone
+            share = SHORTCUT_SHARE if "shortcut" in name else 1.0
+            (kernels if by_muon else others)[share].append(parameter)
+    optimisers: list[torch.optim.Optimizer] = []
+    if kernels:
+        optimisers.append(Muon(_groups(kernels), stage.rate))
+    adamw = torch.optim.AdamW(
+        _groups(others), stage.rate, stage.betas, weight_decay=0.0, fused=True
+    )
+    return [*optimisers, adamw]
+
+
+def _groups(parameters: dict[float, list[nn.Parameter]]) -> list[dict[str, Any]]:
+    return [{"params": group, "share": share} for share, group in parameters.items()]
 
 
 def run_stage(lineage: Lineage, stage: Stage, options: Options) -> Run:
