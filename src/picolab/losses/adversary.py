@@ -81,7 +81,7 @@ def _head(channels: int, stride: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels, WIDTH, 1),
         nn.LeakyReLU(0.2),
-        nn.Conv2d(WIDTH, WIDTH, 3, stride),
+        nn.Conv2d(WIDTH, WIDTH, 3, stride, padding=1),
         nn.LeakyReLU(0.2),
         last,
     )
