@@ -21,6 +21,7 @@ from tiny import TINY
 from torch import Tensor
 
 from picolab.data.crops import principal_components
+from picolab.training.checkpoint import load_checkpoint, save_checkpoint
 from picolab.training.lineage import Batch, Lineage, read_lineage
 from picolab.training.run import Options, Run
 from picolab.training.step import Outcome
@@ -63,7 +64,13 @@ def make(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         chosen = replace(
             lineage.stage(stage), batches=(Batch(4, 64),), kept=None, warmup=1, pixels=0
         )
-        losses = replace(chosen.losses, perceptual_crop=32, perceptual_batch=1)
+        losses = replace(
+            chosen.losses,
+            perceptual_crop=32,
+            perceptual_batch=1,
+            alex_wasserstein=1.0,
+            adversary=1.0,
+        )
         chosen = replace(chosen, losses=losses if chosen.losses.perceptual else chosen.losses)
         lineage = replace(lineage, shape=TINY, stages=(chosen,))
         options = Options(tmp_path / device.type, device, dtype, compile=False, lpips=False)
@@ -83,10 +90,47 @@ def test_a_step_waits_for_nothing_and_computes_the_same(stage: str, make) -> Non
         gpu.running = False
         assert all(p.device.type == NAME for p in run.codec.parameters())
         for ours, theirs in zip(seen, figures, strict=True):
-            torch.testing.assert_close(ours.cpu(), theirs)
+            torch.testing.assert_close({name: x.cpu() for name, x in ours.items()}, theirs)
         expected = plain.codec.state_dict()
         for name, values in run.codec.state_dict().items():
             torch.testing.assert_close(values.cpu(), expected[name])
+
+
+def test_an_adversary_is_kept_with_its_run_and_may_come_in_later(make, tmp_path: Path) -> None:
+    run = make("looks", CPU)
+    run.step()
+    run.save()
+    run.step()
+    again = make("looks", CPU)
+    again.step()
+    for name, values in run.adversaries.state_dict().items():
+        assert torch.equal(values, again.adversaries.state_dict()[name]), name
+    tensors, values = load_checkpoint(run.own_folder / "checkpoint")
+    heads = len(run.optimisers) - 1
+    its_own = ("adversary.", f"optimiser{heads}.")
+    before = {name: x for name, x in tensors.items() if not name.startswith(its_own)}
+    assert len(before) < len(tensors)
+    save_checkpoint(run.own_folder / "checkpoint", before, values)
+    later = make("looks", CPU)
+    last = later.adversaries["alex"].heads[0][-1].weight
+    assert later.progress.step == 1 and not last.any()
+    later.step()
+    assert last.any()
+
+
+def test_shortcuts_learn_at_a_tenth_of_the_rate(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = []
+    for share in (1.0, 0.1):
+        monkeypatch.setattr("picolab.training.run.SHORTCUT_SHARE", share)
+        run = make("trunk", CPU)
+        before = {n: p.detach().clone() for n, p in run.codec.named_parameters()}
+        run.step()
+        steps = {n: (p.detach() - before[n]).norm() for n, p in run.codec.named_parameters()}
+        moved.append(steps)
+    for name in ("encoder.shortcut.map.weight", "decoder.shortcut.map.bias"):
+        torch.testing.assert_close(moved[1][name], 0.1 * moved[0][name], rtol=1e-3, atol=0)
+    name = "decoder.chain8.blocks.0.wide.weight"
+    torch.testing.assert_close(moved[1][name], moved[0][name])
 
 
 def test_a_run_on_a_gpu_is_measured_and_goes_on(make) -> None:
@@ -131,11 +175,12 @@ def test_optimisers_start_few_kernels(make) -> None:
         muon, adamw = run.optimisers
         gpu.kernels.clear()
         muon.step()
-        shapes = {p.shape for group in muon.param_groups for p in group["params"]}
-        assert 100 < gpu.kernels.total() <= 22 * len(shapes) + 2, gpu.kernels
+        shapes = [{p.shape for p in group["params"]} for group in muon.param_groups]
+        most = sum(22 * len(of_group) + 2 for of_group in shapes)
+        assert len(shapes) == 2 and 100 < gpu.kernels.total() <= most, gpu.kernels
         gpu.kernels.clear()
         adamw.step()
-        assert gpu.kernels.total() <= 2, gpu.kernels
+        assert gpu.kernels.total() <= 2 * len(adamw.param_groups) == 4, gpu.kernels
 
 
 def test_the_pretended_gpu_tells_what_waits() -> None:

@@ -136,8 +136,15 @@ def test_wasserstein_has_gradients_where_there_is_no_texture() -> None:
 class Squares(nn.Module):
     """In place of LPIPS or DISTS."""
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return (x - y).square().mean((1, 2, 3))
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = Maps()
+
+    def normalised(self, maps: list[Tensor]) -> list[Tensor]:
+        return maps
+
+    def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
+        return (x[0] - y[0]).square().mean((1, 2, 3))
 
     def of_moments(self, stages: list[Moments]) -> Tensor:
         """Of the pictures, the first of `stages`."""
@@ -184,12 +191,12 @@ def test_objective_weighs_the_perceptual_part_by_realism() -> None:
     y = x.clone()
     y[:, :, :32, :32] += 0.5
     realism = torch.tensor([0.0, 0.5, 1.0])
-    at_error, parts = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
+    at_error = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
     tiling = 3 * tiling_artifact_loss(x, y)
-    torch.testing.assert_close(at_error, tiling + 2 * realism * 0.25)
-    assert parts["dists"].item() == pytest.approx(0.25)
-    elsewhere, _ = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.999]))
-    torch.testing.assert_close(elsewhere, tiling)
+    torch.testing.assert_close(at_error.cost, tiling + 2 * realism * 0.25)
+    assert at_error.parts["dists"].item() == pytest.approx(0.25)
+    elsewhere = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.999]))
+    torch.testing.assert_close(elsewhere.cost, tiling)
 
 
 def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() -> None:
@@ -203,20 +210,20 @@ def test_objective_lets_few_samples_stand_for_all_and_sees_less_than_the_crop() 
     y = x.clone()
     y[:, :, 48:] = 1.0  # AlexNet sees 48 of the 64 rows
     realism = torch.tensor([0.0, 0.5, 1.0])
-    above, parts = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
-    assert not above.any() and parts.keys() == {"lpips_alex", "dists"}
-    below, _ = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.0]))
+    above = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
+    assert not above.cost.any() and above.parts.keys() == {"lpips_alex", "dists"}
+    below = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.0]))
     alex, dists = 16 / 48, 2 * (16 / 32) * 2  # one of two chosen samples counts twice
-    torch.testing.assert_close(below, torch.tensor([0.0, 0.5 * (alex + dists), alex]))
+    torch.testing.assert_close(below.cost, torch.tensor([0.0, 0.5 * (alex + dists), alex]))
 
 
 def test_alexnet_sees_reduced_pictures_where_asked() -> None:
     seen: list[int] = []
 
     class Sides(Squares):
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            seen.append(x.shape[3])
-            return super().forward(x, y)
+        def distance(self, x: list[Tensor], y: list[Tensor]) -> Tensor:
+            seen.append(x[0].shape[3])
+            return super().distance(x, y)
 
     objective = Objective(LossWeights())
     objective.weights = LossWeights(lpips_alex=1.0, alex_zoom=0.5)

@@ -19,7 +19,7 @@ from torch import Tensor
 from picocodec.model.model import Model
 from picolab.cli import main
 from picolab.data.crops import TileFile, principal_components
-from picolab.losses.objective import LossWeights
+from picolab.losses.objective import Judgement, LossWeights
 from picolab.networks.model import FIRST_LAMBDAS, Codec
 from picolab.release.release import read_trained, release
 from picolab.training.checkpoint import load_checkpoint, without_prefix
@@ -291,7 +291,7 @@ def told(
 
     def objective(x: Tensor, y: Tensor, text: Tensor, weight: Tensor, *where: Tensor):
         seen.extend((text, weight))
-        return torch.zeros(len(x)), {}
+        return Judgement(torch.zeros(len(x)), torch.zeros(()), {})
 
     outcome = rate_and_distortion(
         codec,
@@ -359,7 +359,7 @@ def test_recipes_are_checked(tmp_path: Path, tiles: Path, monkeypatch) -> None:
     monkeypatch.setenv("PICOLAB_TILES", str(tiles))
     text = (root / "recipes/photo.toml").read_text().replace("../configs", str(root / "configs"))
     for old, new, message in (
-        ("rate = 1e-3", "rates = 1e-3", "unknown key 'rates'"),
+        ("rate = 5e-4", "rates = 5e-4", "unknown key 'rates'"),
         ('name = "photo"', 'name = "photo"\nbits = { low = 2, high = 1 }', "must rise"),
         ("side = 192", "side = 100", "multiple of 64"),
     ):

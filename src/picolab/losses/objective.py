@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from picolab.losses import wasserstein
-from picolab.losses.dists import DISTS
+from picolab.losses.adversary import Adversary
+from picolab.losses.dists import CHANNELS, DISTS
 from picolab.losses.features import VGG16
 from picolab.losses.fidelity import (
     BLOCK,
@@ -22,9 +23,13 @@ from picolab.losses.fidelity import (
     tiling_artifact_loss,
 )
 from picolab.losses.lpips import LPIPS
-from picolab.losses.moments import moments
+from picolab.losses.moments import Moments, moments
 from picolab.losses.wasserstein import WINDOW
 
+# What the adversary sees of each trunk: the channels of its stages, and every how many-th place.
+ALEX_CHANNELS = (64, 192, 384, 256, 256)
+VGG_CHANNELS = CHANNELS[1:]
+VGG_STRIDES = (2, 2, 1, 1, 1)
 WIDER = 4  # textures are compared in windows of 16 pixels, and in ones so many times as wide
 
 
@@ -35,7 +40,9 @@ class LossWeights:
     lpips_alex: float = 0.0  # LPIPS on AlexNet, a twentieth of the cost of VGG16
     dists: float = 0.0
     wasserstein: float = 0.0  # Wasserstein distortion on VGG16
+    alex_wasserstein: float = 0.0  # Wasserstein distortion on AlexNet
     alex_zoom: float = 1.0  # AlexNet sees pictures reduced by a random factor down to this
+    adversary: float = 0.0  # of what sees the features of the networks above
     xyb_share: float = 0.0  # the part of the squared error that is measured in XYB instead
     tiling: float = 0.0
     repeats: float = 0.0
@@ -60,11 +67,14 @@ class LossWeights:
             raise ValueError("losses: alex_zoom must be in (0, 1], and xyb_share at most 1")
         if self.perceptual_crop < 32:
             raise ValueError("losses: perceptual_crop must be at least 32 pixels")
+        if self.adversary and not self.perceptual:
+            raise ValueError("losses: an adversary needs lpips_alex, dists or wasserstein")
 
     @property
     def perceptual(self) -> bool:
         """Whether a perceptual network judges, and so realism means anything to this training."""
-        return max(self.lpips_alex, self.dists, self.wasserstein) > 0
+        each = self.lpips_alex, self.alex_wasserstein, self.dists, self.wasserstein
+        return max(each) > 0
 
     def in_each(self, processes: int) -> LossWeights:
         """The same in each of so many processes, which share a batch."""
@@ -77,6 +87,16 @@ class LossWeights:
         return 1 - (1 - self.mse_at_realism) * realism
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """`cost` `[B]` is the weighted sum that the codec minimises, and `telling` what the adversary
+    does; `parts` has the mean of each loss as it is, without gradient, for the log."""
+
+    cost: Tensor
+    telling: Tensor
+    parts: dict[str, Tensor]
+
+
 class Objective(nn.Module):
     """The weighted losses but the squared error, for pictures `[B, 3, H, W]` in [0, 1]."""
 
@@ -84,11 +104,17 @@ class Objective(nn.Module):
         super().__init__()
         self.weights = weights
         self.vgg = VGG16(bf16=bf16) if weights.wasserstein or weights.dists else None
-        self.alex = LPIPS("alex") if weights.lpips_alex else None
+        self.alex = LPIPS("alex") if weights.lpips_alex or weights.alex_wasserstein else None
         # Its own VGG16 pools in another way, at twice the cost; here both losses see one.
         self.dists = DISTS() if weights.dists else None
         if self.alex is not None:
             self.alex.trunk.bf16 = bf16
+        self.adversaries = nn.ModuleDict()
+        if weights.adversary:
+            if self.alex is not None:
+                self.adversaries["alex"] = Adversary(ALEX_CHANNELS, (1,) * 5, bf16)
+            if self.vgg is not None:
+                self.adversaries["vgg"] = Adversary(VGG_CHANNELS, VGG_STRIDES, bf16)
 
     def forward(
         self,
@@ -98,15 +124,15 @@ class Objective(nn.Module):
         share: Tensor,
         chosen: Tensor,
         place: Tensor,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted sum `[B]`, and the mean of each loss as it is, for the log.
+    ) -> Judgement:
+        """What `picture` costs beside `x`.
 
         `mask` `[B, 1, H, W]` is the presence of text; `share` `[B]` multiplies the weights of the
         perceptual networks, `chosen` are the numbers of the samples where it is not 0, and `place`
         `[3]` in [0, 1), on the CPU, says where they look, and how closely.
         """
         w = self.weights
-        total = torch.zeros(len(x), device=x.device)
+        total, telling = torch.zeros(len(x), device=x.device), torch.zeros((), device=x.device)
         parts: dict[str, Tensor] = {}
         for name, weight, loss in (
             ("tiling", w.tiling, tiling_artifact_loss),
@@ -121,71 +147,77 @@ class Objective(nn.Module):
             value = text_fidelity_loss(x, picture, mask)
             total = total + w.text * value
             parts["text"] = value.detach().mean()
-        if w.perceptual:
-            total = total + self._perceptual(x, picture, share, chosen, place, parts)
-        return total, parts
-
-    def _perceptual(
-        self,
-        x: Tensor,
-        picture: Tensor,
-        share: Tensor,
-        chosen: Tensor,
-        place: Tensor,
-        parts: dict[str, Tensor],
-    ) -> Tensor:
-        total = torch.zeros(len(x), device=x.device)
         # Levels and realism are in random order, so that the first samples stand for all.
-        few = chosen[: self.weights.perceptual_batch or None]
+        few = chosen[: w.perceptual_batch or None]
         # AlexNet's first stride is 4: were it always at the same place in the codec's blocks of
         # 16 pixels, the codec would learn to hide errors from it in a grid.
         for judge, seen, side in (
             (self._by_alex, chosen, min(x.shape[2:]) - BLOCK),
-            (self._by_vgg, few, self.weights.perceptual_crop),
+            (self._by_vgg, few, w.perceptual_crop),
         ):
-            if len(seen):
+            if w.perceptual and len(seen):
                 one, other = (window(p[seen], side, place) for p in (x, picture))
-                value = judge(one, other, place, parts)
-                value = share[seen] * value * (len(chosen) / len(seen))
+                judgement = judge(one, other, place)
+                value = share[seen] * judgement.cost * (len(chosen) / len(seen))
                 total = total.index_add(0, seen, value)
-        return total
+                telling = telling + judgement.telling
+                parts |= judgement.parts
+        return Judgement(total, telling, parts)
 
-    def _by_alex(
-        self, x: Tensor, picture: Tensor, place: Tensor, parts: dict[str, Tensor]
-    ) -> Tensor:
+    def _by_alex(self, x: Tensor, picture: Tensor, place: Tensor) -> Judgement:
         """At a random size and place: a lattice that pleases at one does not at others."""
         if self.alex is None:
-            return torch.zeros(len(x), device=x.device)
+            return Judgement(torch.zeros(len(x), device=x.device), x.new_zeros(()), {})
         least = self.weights.alex_zoom
         if least < 1:
             factor = least + (1 - least) * float(place[2])
             # Few sizes: libraries of convolutions keep memory for each that they ever saw.
             side = max(round(factor * x.shape[3] / BLOCK), 1) * BLOCK
             x, picture = reduced(x, side), reduced(picture, side)
-        lpips = self.alex(x, picture)
-        parts["lpips_alex"] = lpips.detach().mean()
-        return self.weights.lpips_alex * lpips
+        with torch.no_grad():
+            reference = self.alex.trunk(x)
+        maps = self.alex.trunk(picture)
+        lpips = self.alex.distance(*(self.alex.normalised(each) for each in (reference, maps)))
+        losses = {"lpips_alex": lpips}
+        if self.weights.alex_wasserstein:
+            stages = wasserstein.moments_of_stages(reference, maps, WINDOW, wasserstein.OF_ALEX)
+            losses["alex_wasserstein"] = _at_both_scales(stages)
+        return self._judged("alex", reference, maps, losses)
 
-    def _by_vgg(
-        self, x: Tensor, picture: Tensor, _place: Tensor, parts: dict[str, Tensor]
-    ) -> Tensor:
-        total = torch.zeros(len(x), device=x.device)
+    def _by_vgg(self, x: Tensor, picture: Tensor, _place: Tensor) -> Judgement:
         if self.vgg is None:
-            return total
+            return Judgement(torch.zeros(len(x), device=x.device), x.new_zeros(()), {})
         with torch.no_grad():
             reference = self.vgg(x)
-        stages = wasserstein.moments_of_stages(reference, self.vgg(picture), WINDOW)
-        if weight := self.weights.wasserstein:
-            larger = [stage.over(WIDER) for stage in stages]
-            each = [wasserstein.of_moments(windows) for windows in (stages, larger)]
-            distortion = torch.stack(each).mean(0)
-            parts["wasserstein"] = distortion.detach().mean()
-            total = total + weight * distortion
+        maps = self.vgg(picture)
+        stages = wasserstein.moments_of_stages(reference, maps, WINDOW)
+        losses: dict[str, Tensor] = {}
+        if self.weights.wasserstein:
+            losses["wasserstein"] = _at_both_scales(stages)
         if self.dists is not None:
-            dists = self.dists.of_moments([moments(x, picture, WINDOW), *stages])
-            parts["dists"] = dists.detach().mean()
-            total = total + self.weights.dists * dists
-        return total
+            losses["dists"] = self.dists.of_moments([moments(x, picture, WINDOW), *stages])
+        return self._judged("vgg", reference, maps, losses)
+
+    def _judged(
+        self, trunk: str, reference: list[Tensor], maps: list[Tensor], losses: dict[str, Tensor]
+    ) -> Judgement:
+        """The weighted sum of what was measured on maps of this trunk, and of its adversary."""
+        telling = torch.zeros((), device=maps[0].device)
+        parts = {name: value.detach().mean() for name, value in losses.items()}
+        if trunk in self.adversaries:
+            verdict = self.adversaries[trunk](reference, maps)
+            losses = losses | {"adversary": verdict.fooling}
+            telling = verdict.telling.mean()
+            parts[f"told_{trunk}"] = verdict.right.mean()
+        cost = torch.stack([getattr(self.weights, name) * v for name, v in losses.items()]).sum(0)
+        return Judgement(cost, telling, parts)
+
+
+def _at_both_scales(stages: list[Moments]) -> Tensor:
+    """Wasserstein distortion `[B]`, the mean of these windows' and of larger ones'."""
+    larger = [stage.over(WIDER) for stage in stages]
+    each = [wasserstein.of_moments(windows) for windows in (stages, larger)]
+    return torch.stack(each).mean(0)
 
 
 def window(x: Tensor, side: int, place: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ iteration together, so that a step has few kernels. Updates are as large as Adam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration that Muon uses
 ITERATIONS = 5
@@ -21,7 +22,7 @@ LIKE_ADAM = 0.2  # the root mean square of Adam's updates
 class Muon(torch.optim.Optimizer):
     """State of each parameter: `momentum`, of its shape."""
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: ParamsT, lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ import math
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ from picolab.training.validate import FIXED_BITS, LEVELS, at_fixed_bits, score, 
 
 EMA_EVERY = 4  # steps: the moving average is nearly as good, and costs a quarter
 SHOW_EVERY = 20  # steps between two readings of the figures, which wait for a GPU
+# Linear shortcuts are nearly right from the start, and pictures hang on them: steps of full size
+# made them rattle so much that it cost 0.28 dB (docs/experiments/0012-rattling-shortcuts.md).
+SHORTCUT_SHARE = 0.1
+ADVERSARY_BETAS = (0.5, 0.99)  # what it has to tell changes with every step
 ADAM_ALONE = ("gain", "scale", "bias", "z_index", "haar")  # names that Muon leaves to AdamW
 
 
@@ -115,13 +120,19 @@ class Run:
         self._begin()
         self.codec.to(self.device)
         self.learning = learning_parameters(self.codec, stage)
-        self.optimisers = make_optimisers(self.codec, stage, self.learning)
+        self.optimisers = make_optimisers(self.codec, stage)
         self.ema = [p.detach().clone() for p in self.codec.parameters()]
         self.objective: Objective | None = None
+        self.adversaries = nn.ModuleDict()
         if stage.losses.perceptual:
             bf16 = self.dtype == torch.bfloat16
             losses = stage.losses.in_each(self.world)
             self.objective = Objective(losses, bf16).to(self.device)
+            self.adversaries = self.objective.adversaries
+        self.telling = list(self.adversaries.parameters())
+        if self.telling:
+            groups = _groups({1.0: self.telling})
+            self.optimisers.append(torch.optim.AdamW(groups, stage.rate, ADVERSARY_BETAS))
         torch.manual_seed(lineage.seed + 1000 + self.rank)
         self.generator = torch.Generator().manual_seed(lineage.seed * 1000 + self.rank)
         self.kernels = Kernels()
@@ -205,6 +216,8 @@ class Run:
         """Take over a checkpoint's state; raises `ValueError` for one of another stage."""
         self._check_stage(values)
         self.codec.load_state_dict(without_prefix("model", tensors))
+        if heads := without_prefix("adversary", tensors):  # none, if it comes in only now
+            self.adversaries.load_state_dict(heads)
         averages = without_prefix("ema", tensors)
         for (name, _), average in zip(self.codec.named_parameters(), self.ema, strict=True):
             average.copy_(averages[name])
@@ -237,6 +250,7 @@ class Run:
                 with_prefix("model", self.codec.state_dict())
                 | with_prefix("ema", dict(zip(names, self.ema, strict=True)))
                 | with_prefix("control", self.controller.tensors())
+                | with_prefix("adversary", self.adversaries.state_dict())
                 | with_prefix("random", random)
             )
             for number, optimiser in enumerate(self.optimisers):
@@ -286,10 +300,9 @@ class Run:
             disable=self.rank > 0,
             mininterval=10,
         )
-        done, sums = progress.pixels >= limit, None
+        done, seen = progress.pixels >= limit, list[dict[str, Tensor]]()
         while not done:
-            figures = self.step()
-            sums = figures if sums is None else sums + figures
+            seen.append(self.step())
             now = time.process_time()
             progress.cpu_seconds += (now - spent) * self.world
             spent = now
@@ -299,8 +312,8 @@ class Run:
             done = progress.pixels >= limit or (options.dry_run and progress.step >= 3)
             done = done or self._any(over or bool(self.asked_to_stop))
             if progress.step % SHOW_EVERY == 0:
-                self._show(bar, sums / SHOW_EVERY)
-                sums = None
+                self._show(bar, seen)
+                seen.clear()
             if options.dry_run:
                 continue
             every = self.lineage.curve_every
@@ -324,8 +337,9 @@ class Run:
         batch = self.stage.batch_at(self.progress.pixels)
         return max(batch.crops // self.world, 1) * self.world * batch.side**2
 
-    def step(self) -> Tensor:
-        """One step; its figures `[4]`: loss, bits per pixel, PSNR, norm of the gradient."""
+    def step(self) -> dict[str, Tensor]:
+        """One step; its figures by name: loss, bits per pixel, PSNR, norm of the gradient, and
+        what the loss is made of."""
         pixels = self.step_pixels
         outcome, seen = self.backward(self.stage.batch_at(self.progress.pixels))
         norm = self._learn(self._reduce(seen))
@@ -366,11 +380,14 @@ class Run:
         return seen
 
     def _gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.learning if p.grad is not None]
+        return [p.grad for p in [*self.learning, *self.telling] if p.grad is not None]
 
     def _learn(self, seen: Tensor) -> Tensor:
         """The optimisers' step, the moving average's and the lambdas'; gives the norm."""
         norm = nn.utils.clip_grad_norm_(self.learning, self.stage.clip)
+        if self.telling:
+            own = nn.utils.clip_grad_norm_(self.telling, self.stage.clip)
+            norm = torch.where(torch.isfinite(own), norm, own)
         # One bad batch must not spoil weights and lambdas; a GPU is not waited for.
         good = torch.isfinite(norm)
         if self.device.type != "cpu":
@@ -381,7 +398,7 @@ class Run:
         rate = self.progress.rate(self.stage)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["share"]
             optimiser.step()
         if self.progress.step % EMA_EVERY == 0:
             step = self.progress.step
@@ -394,12 +411,14 @@ class Run:
 
     # -- figures ----------------------------------------------------------------------------
 
-    def _show(self, bar: tqdm, sums: Tensor) -> None:
-        loss, bpp, quality, norm = sums.tolist()
-        miss = self.controller.errors().abs().max().item()
-        bar.set_postfix_str(
-            f"loss {loss:.4f} bpp {bpp:.3f} psnr {quality:.2f} norm {norm:.2f} miss {miss:.0%}"
-        )
+    def _show(self, bar: tqdm, seen: list[dict[str, Tensor]]) -> None:
+        """The means of these steps' figures; a few samples may have none of some losses."""
+        names = list(dict.fromkeys(name for figures in seen for name in figures))
+        each = [[figures[name] for figures in seen if name in figures] for name in names]
+        miss = self.controller.errors().abs().max()
+        *means, most = torch.stack([*(torch.stack(x).mean() for x in each), miss]).tolist()
+        told = " ".join(f"{name} {mean:.4g}" for name, mean in zip(names, means, strict=True))
+        bar.set_postfix_str(f"{told} miss {most:.0%}")
 
     def measure(self) -> dict[str, float]:
         """The curve's next line, of the averaged weights; rank 0 writes it to `curve.csv`."""
@@ -452,9 +471,10 @@ def _put_back(flat: Tensor, parts: list[Tensor]) -> None:
     torch._foreach_copy_(parts, each)
 
 
-def _figures(outcome: Outcome, norm: Tensor) -> Tensor:
+def _figures(outcome: Outcome, norm: Tensor) -> dict[str, Tensor]:
     quality = -10 * torch.log10(outcome.mse.clamp_min(1e-10))
-    return torch.stack([outcome.loss.detach(), outcome.bpp.mean(), quality.mean(), norm.detach()])
+    figures = {"loss": outcome.loss, "bpp": outcome.bpp.mean(), "psnr": quality.mean()}
+    return {k: v.detach() for k, v in (figures | {"norm": norm} | outcome.parts).items()}
 
 
 def _append(path: Path, row: dict[str, float]) -> None:
@@ -478,23 +498,28 @@ def learning_parameters(codec: Codec, stage: Stage) -> list[nn.Parameter]:
     return [p for p in codec.parameters() if p.requires_grad]
 
 
-def make_optimisers(
-    codec: Codec, stage: Stage, learning: list[nn.Parameter]
-) -> list[torch.optim.Optimizer]:
-    """AdamW for all, or Muon for the kernels of convolutions and AdamW for the rest."""
-
-    def adamw(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, stage.rate, stage.betas, weight_decay=0.0, fused=True)
-
-    if stage.optimiser == "adamw":
-        return [adamw(learning)]
-    kernels: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+def make_optimisers(codec: Codec, stage: Stage) -> list[torch.optim.Optimizer]:
+    """AdamW for all, or Muon for the kernels of convolutions and AdamW for the rest. Groups of
+    parameters have a `share` of the stage's rate."""
+    kernels: dict[float, list[nn.Parameter]] = defaultdict(list)
+    others: dict[float, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in codec.named_parameters():
         if parameter.requires_grad:
             alone = parameter.ndim < 2 or any(word in name for word in ADAM_ALONE)
-            (others if alone else kernels).append(parameter)
-    return [Muon(kernels, stage.rate), adamw(others)]
+            by_muon = stage.optimiser == "muon" and not alone
+            share = SHORTCUT_SHARE if "shortcut" in name else 1.0
+            (kernels if by_muon else others)[share].append(parameter)
+    optimisers: list[torch.optim.Optimizer] = []
+    if kernels:
+        optimisers.append(Muon(_groups(kernels), stage.rate))
+    adamw = torch.optim.AdamW(
+        _groups(others), stage.rate, stage.betas, weight_decay=0.0, fused=True
+    )
+    return [*optimisers, adamw]
+
+
+def _groups(parameters: dict[float, list[nn.Parameter]]) -> list[dict[str, Any]]:
+    return [{"params": group, "share": share} for share, group in parameters.items()]
 
 
 def run_stage(lineage: Lineage, stage: Stage, options: Options) -> Run:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from picolab.data.crops import Crops
 from picolab.losses.fidelity import clean_error
-from picolab.losses.objective import LossWeights, Objective, draw_realism
+from picolab.losses.objective import Judgement, LossWeights, Objective, draw_realism
 from picolab.losses.xyb import xyb_error
 from picolab.networks.blocks import from_patches
 from picolab.networks.model import Codec, Coded, draw_levels, squared_error
@@ -44,8 +44,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The loss to minimise; bits per pixel and MSE of each sample `[B]`, without gradient; and the
-    means of further losses by name."""
+    """The loss to minimise, an adversary's own included; bits per pixel and MSE of each sample
+    `[B]`, without gradient; and the means of further losses by name."""
 
     loss: Tensor
     bpp: Tensor
@@ -100,7 +100,7 @@ def rate_and_distortion(
     coded: Coded = network(x, level, sample.realism, sample.noise, stage.skip_below, stage.hard)
     bpp = (coded.bits_y + coded.bits_z) / sample.pixels
     mse = distortion = kernels.squared_error(coded.centred, x)
-    more, parts = torch.zeros_like(bpp), dict[str, Tensor]()
+    judgement = Judgement(torch.zeros_like(bpp), bpp.new_zeros(()), {})
     # What is no photo, text and drawings above all, is to stay as it is at any realism.
     felt = None if sample.realism is None else sample.realism * sample.natural
     share = stage.losses.xyb_share
@@ -111,15 +111,15 @@ def rate_and_distortion(
         if objective is not None and felt is not None and sample.judged is not None:
             text = (~sample.natural).float()[:, None, None, None].expand_as(picture[:, :1])
             felt_so = felt * _beside_the_level(controller, level, bpp)
-            more, parts = objective(picture, decoded, text, felt_so, sample.judged, sample.place)
+            judgement = objective(picture, decoded, text, felt_so, sample.judged, sample.place)
     distortion = _share(stage, felt) * distortion
     if stage.losses.clean and felt is not None:
         # Half of it at realism 0, too: grain that one end draws leaks to the other.
         weight = stage.losses.clean * (1 + felt) / 2
         distortion = distortion + weight * clean_error(picture, decoded)
     loss = bpp + controller.lambdas(level) * distortion
-    loss = _balance(controller, level) * loss + more
-    return Outcome(loss.mean(), bpp.detach(), mse.detach(), parts)
+    loss = (_balance(controller, level) * loss + judgement.cost).mean() + judgement.telling
+    return Outcome(loss, bpp.detach(), mse.detach(), judgement.parts)
 
 
 def entropy_alone(
