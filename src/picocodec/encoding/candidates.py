@@ -33,8 +33,15 @@ EXACT_LEVEL = 900
 # around them, since no loop filter smooths what has such copies.
 COPYING_LEVEL = 500
 
+QUICKEST = 9  # libaom's speed of a quick try, which takes a twentieth of the time of a careful one
 FINEST_AV1 = 98  # libavif's quality; beyond, libaom is lossless
-LEAST_OF_QUICK = 0.5  # what careful lossless coding takes of the bytes of a quick one, at least
+LEAST_OF_QUICK = 0.6  # what careful lossless coding takes of the bytes of a quick one, at least
+
+# Bits that the networks spend on each pixel which is not as the one to its left, from which on
+# exact pixels may cost less, where no screen repeats itself.
+FOR_A_CHANGE = 0.5
+
+QUICK_MAY_COST = 1.25  # times the best way so far, if careful AV1 is to be tried after quick AV1
 
 # Of a tile with its margin, what it owns; of an area without, all.
 _WITHIN = {True: np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN], False: np.s_[:, :]}
@@ -72,6 +79,11 @@ class Way:
         self._cost = cost
 
     @property
+    def is_judged(self) -> bool:
+        """Whether its cost is known already."""
+        return isinstance(self._cost, float)
+
+    @property
     def cost(self) -> float:
         """In bits, by the judge of its level."""
         if not isinstance(self._cost, float):
@@ -103,13 +115,13 @@ class Tries:
         """The best way for a tile alone, the networks' being known; by so many threads."""
         best, look = learned, place.look
         area = Area(place.tile, look.is_screen, look.is_text, margin=not look.is_screen)
-        if look.drawn:
+        if look.drawn and self._may_be_exact(look, learned):
             best = self.exact(area, best)
             if best is not learned and self.level >= EXACT_LEVEL:
                 return best
-        if look.is_screen or look.is_text or self.effort.photos:
+        if self._is_worth_av1(area, best, threads):
             best = self.as_av1(area, best, threads)
-        if not self.judges[look.is_text].promises or best.cost < math.inf:
+        if self._keeps_promises(area, best):
             return best
         # It breaks a promise: finer AV1 keeps it, or exact pixels do.
         quality = self._av1_quality
@@ -118,13 +130,38 @@ class Tries:
             best = self.as_av1(area, best, threads, quality)
         return self.exact(area, best)
 
+    def _keeps_promises(self, area: Area, best: Way) -> bool:
+        """Whether the best way so far does; few tiles of photos need be decoded to know."""
+        judge = self.judges[area.is_text]
+        if not judge.promises:
+            return True
+        easy = not best.is_judged and judge.is_easy(part(self.rgb, area.pixels))
+        return easy or best.cost < math.inf
+
+    @staticmethod
+    def _may_be_exact(look: Look, learned: Way) -> bool:
+        """Whether a drawn tile may cost less as it is, by what the networks spend on it."""
+        return look.is_screen or 8 * len(learned.piece.payload) >= FOR_A_CHANGE * look.changes
+
+    def _is_worth_av1(self, area: Area, best: Way, threads: int) -> bool:
+        """Whether a tile is to be tried as careful AV1. Of photos that may have letters most have
+        none, and a quick try says so in a twentieth of the time."""
+        if area.is_screen or self.effort.photos or (area.is_text and best.cost == math.inf):
+            return True
+        if not area.is_text or self.speed is None:
+            return False
+        most = QUICK_MAY_COST * best.cost
+        quick = self._by_av1(area, Av1Coder(self._av1_quality, threads, QUICKEST))
+        return quick is not None and 8 * len(quick.piece.payload) < most and quick.cost < most
+
     def exact(self, area: Area, best: Way) -> Way:
         """An area as it is, if that costs less than the best way so far."""
         pixels = part(self.rgb, area.pixels)
         quick = LosslessCoder(quick=True).encode(pixels)
         if LEAST_OF_QUICK * Judge.exact(len(quick.payload)) >= best.cost:
             return best
-        payload = LosslessCoder().encode(pixels).payload
+        pains = 100 if area.is_screen else self.effort.pains
+        payload = LosslessCoder(pains=pains).encode(pixels).payload
         piece = Piece(payload, CoderId.LOSSLESS, self.level, area.rows, area.columns)
         return min(best, Way(piece, Judge.exact(len(payload))), key=attrgetter("cost"))
 
@@ -133,14 +170,19 @@ class Tries:
         libavif than the level's."""
         if self.speed is None:
             return best
-        pixels = (with_margin if area.margin else part)(self.rgb, area.pixels)
         coder = Av1Coder(quality or self._av1_quality, threads, self.speed, self._told(area))
-        candidate = coder.encode(pixels)
-        if candidate is None or 8 * len(candidate.payload) >= best.cost:
+        way = self._by_av1(area, coder)
+        if way is None or 8 * len(way.piece.payload) >= best.cost:
             return best
+        return min(best, way, key=attrgetter("cost"))
+
+    def _by_av1(self, area: Area, coder: Av1Coder) -> Way | None:
+        candidate = coder.encode((with_margin if area.margin else part)(self.rgb, area.pixels))
+        if candidate is None:
+            return None
         extent = area.rows, area.columns, area.margin
         piece = Piece(candidate.payload, CoderId.AV1, self.level, *extent)
-        return min(best, Way(piece, partial(self._cost, candidate, area)), key=attrgetter("cost"))
+        return Way(piece, partial(self._cost, candidate, area))
 
     def filling(self, area: Area, most: int, threads: int) -> Piece | None:
         """An area in as many bytes as there may be: by the networks, where it is a tile, or as AV1,

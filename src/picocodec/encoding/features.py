@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +34,14 @@ CONTRAST = 48
 @dataclass(frozen=True)
 class Look:
     """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
-    have letters, and whether it is surely part of a screen."""
+    have letters, and whether it is surely part of a screen; beside that, how many of its pixels are
+    not as the one to their left."""
 
     drawn: bool
     gradient: float
     lettered: bool = False
     is_screen: bool = False
+    changes: int = field(default=0, compare=False)
 
     @property
     def is_text(self) -> bool:
@@ -50,12 +52,14 @@ class Look:
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""
     brightness = np.asarray(Image.fromarray(pixels).convert("L"))
-    drawn = is_flat(pixels) or has_few_colours(pixels)
+    changes = count_changes(pixels)
+    drawn = _is_flat(pixels, changes) or has_few_colours(pixels)
     return Look(
         drawn,
         log_gradient(brightness),
         has_letters(brightness),
         is_screen=drawn and has_hard_steps(pixels),
+        changes=changes,
     )
 
 
@@ -73,10 +77,18 @@ def log_gradient(brightness: NDArray[np.uint8]) -> float:
 
 def is_flat(pixels: Bytes) -> bool:
     """Whether a tile's pixels `[h, w, 3]` look drawn rather than photographed."""
-    if pixels.shape[1] < 2:
-        return False
+    return _is_flat(pixels, count_changes(pixels))
+
+
+def _is_flat(pixels: Bytes, changes: int) -> bool:
+    pairs = pixels.shape[0] * (pixels.shape[1] - 1)
+    return pairs > 0 and pairs - changes >= FLAT_SHARE * pairs
+
+
+def count_changes(pixels: Bytes) -> int:
+    """How many pixels of `[h, w, 3]` are not as the one to their left."""
     equal = _all_equal(pixels[:, 1:], pixels[:, :-1])
-    return bool(np.count_nonzero(equal) >= FLAT_SHARE * equal.size)
+    return equal.size - int(np.count_nonzero(equal))
 
 
 def has_few_colours(pixels: Bytes) -> bool:

@@ -11,8 +11,10 @@ from tiny import drawing, photo
 from written import kinds, unlearned
 
 import picocodec
+from picocodec.coders import lossless
 from picocodec.coders.lossless import decode_lossless, encode_lossless
-from picocodec.encoding.features import is_flat
+from picocodec.encoding.candidates import LEAST_OF_QUICK
+from picocodec.encoding.features import is_flat, look_at
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
 from picocodec.format.streams import webp_file
@@ -34,9 +36,33 @@ def test_drawings_are_kept_without_loss() -> None:
 
 
 def test_a_quick_try_predicts_the_careful_one() -> None:
-    """Or drawings would be given up unseen: the encoder allows for a factor of two."""
+    """Or drawings would be given up unseen."""
     for pixels in (drawing(504, 504), drawing(90, 700)):
-        assert len(encode_lossless(pixels, quick=True)) < 2 * len(encode_lossless(pixels))
+        quick = len(encode_lossless(pixels, quick=True))
+        assert LEAST_OF_QUICK * quick < len(encode_lossless(pixels))
+
+
+def test_where_pixels_hardly_change_exact_ones_are_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A soft photo of a plain wall counts as drawn, and costs networks next to nothing."""
+    tries: list[bool] = []
+    encode = lossless.encode_lossless
+
+    def counted(pixels: np.ndarray, quick: bool = False, pains: int = 100) -> bytes:
+        tries.append(quick)
+        return encode(pixels, quick, pains)
+
+    monkeypatch.setattr(lossless, "encode_lossless", counted)
+    rows = np.linspace(90, 130, 300) + np.linspace(0, 4, 200)[:, None]
+    noise = np.random.default_rng(1).normal(0, 0.4, rows.shape)
+    wall = np.repeat((rows + noise).round().astype(np.uint8)[..., None], 3, 2)
+    look = look_at(wall)
+    assert look.drawn and not look.is_screen
+    assert kinds(picocodec.encode(wall, 30)) == ["learned"]
+    assert tries == []
+    assert kinds(picocodec.encode(drawing(200, 300), 95)) == ["lossless"]
+    assert tries == [True, False]
 
 
 def test_photos_are_not() -> None:

@@ -11,6 +11,8 @@ from written import kinds
 import picocodec
 from picocodec import cli
 from picocodec.coders import av1
+from picocodec.encoding import candidates
+from picocodec.encoding.candidates import QUICKEST
 from picocodec.encoding.effort import DEFAULT_EFFORT, MOST_EFFORT, effort_of
 from picocodec.encoding.judge import Judge
 
@@ -55,6 +57,25 @@ def test_the_most_tries_what_the_usual_does_not(monkeypatch: pytest.MonkeyPatch)
     assert tries == []
     picocodec.encode(noisy, 20, effort=MOST_EFFORT)
     assert tries == [4]
+
+
+@needs_av1
+def test_careful_av1_follows_a_quick_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what may have letters, careful AV1 codes only what quick AV1 is near to the best for."""
+    tries: list[tuple[int, bool]] = []
+    encode = av1.encode_av1
+
+    def counted(pixels, quality, threads, speed, told):
+        tries.append((speed, bool(told)))
+        return encode(pixels, quality, threads, speed, told)
+
+    monkeypatch.setattr(av1, "encode_av1", counted)
+    picocodec.encode(sign(150, 300), 70)
+    assert tries == [(QUICKEST, False), (6, True)]
+    tries.clear()
+    monkeypatch.setattr(candidates, "QUICK_MAY_COST", 0.0)
+    picocodec.encode(sign(150, 300), 70)
+    assert tries == [(QUICKEST, False)]
 
 
 @pytest.mark.parametrize(

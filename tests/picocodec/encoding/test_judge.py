@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import photo
+from tiny import photo, sign
 
+import picocodec
 from picocodec.encoding.judge import Judge, parts_of_distortion
 
 
@@ -62,3 +63,52 @@ def test_a_broken_promise_costs_more_than_any_bits() -> None:
     assert Judge(900).cost(7, pixels, shown) < np.inf
     assert Judge(1000).cost(7, pixels, shown) == np.inf
     assert Judge(1000).cost(7, pixels, pixels) == 56
+
+
+def test_noise_is_easy_up_to_half_the_promise() -> None:
+    """Other noise in its place is wrong by twice its variance."""
+    rng = np.random.default_rng(3)
+    promised = 255**2 * 10**-3.4  # 34 dB, at level 920
+    for share, easy in ((0.4, True), (0.6, False)):
+        noise = rng.normal(128, (share * promised) ** 0.5, (200, 200, 3))
+        assert Judge(920).is_easy(noise.round().clip(0, 255).astype(np.uint8)) is easy
+
+
+Y, X = np.mgrid[0:96, 0:128]
+EASY = {
+    "plain": np.full((96, 128, 3), (255, 0, 0)),
+    "ramp": X[..., None] * [1.9, 1.0, 0.2],
+    "disc": np.where((np.hypot(X - 60, Y - 40) < 20)[..., None], [40, 90, 200], [70, 80, 180]),
+    "waves": 128 + 60 * np.sin(np.hypot(X, Y) / 9)[..., None] * [1.0, -0.3, 0.5],
+    "grain": 120 + np.random.default_rng(2).normal(0, 3, (96, 128, 3)),
+    "soft photo": photo(96, 128)[:, :, ::-1].astype(float) * 0.3 + 80,
+}
+
+
+@pytest.mark.parametrize("name", EASY)
+def test_what_is_easy_is_kept_unseen(name: str) -> None:
+    pixels = EASY[name].round().clip(0, 255).astype(np.uint8)
+    held = 0
+    for level in (800, 860, 920, 980):
+        if not Judge(level).is_easy(pixels):
+            continue
+        held += 1
+        shown = picocodec.decode(picocodec.encode(pixels, level / 10))
+        assert Judge(level).cost(0, pixels, shown) < np.inf
+    assert held
+
+
+def test_few_tiles_of_photos_are_decoded_for_a_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    cost = Judge.cost
+
+    def counted(judge: Judge, *given: object) -> float:
+        decoded.append(judge.level)
+        return cost(judge, *given)
+
+    monkeypatch.setattr(Judge, "cost", counted)
+    soft = EASY["grain"].round().clip(0, 255).astype(np.uint8)
+    picocodec.encode(soft, 82)
+    assert decoded == []
+    picocodec.encode(sign(96, 128), 82)
+    assert decoded
