@@ -83,6 +83,8 @@ WITHOUT: dict[str, list[Patch]] = {
     "exact costs 0.8 of its bits": [(judge, "EXACT_WORTH", 1.0)],
     "exact stays, from 900 on": [(candidates, "EXACT_LEVEL", 1001)],
     "exact: a quick try first": [(candidates, "LEAST_OF_QUICK", 0.0)],
+    "exact: only where networks spend on changes": [(candidates, "FOR_A_CHANGE", 0.0)],
+    "letters: a quick try first": [(candidates, "QUICK_MAY_COST", 1e9)],
     "promises kept by finer AV1": [(candidates, "FINEST_AV1", 0)],
     "tiles in one piece": [(encoder, "LONGEST", 1)],
     "smooth tiles get more": [(allocation, "FOR_EACH_BIT", 0)],
