@@ -118,6 +118,19 @@ def test_an_adversary_is_kept_with_its_run_and_may_come_in_later(make, tmp_path:
     assert last.any()
 
 
+def test_processes_exchange_as_much_where_one_has_nothing_to_judge(make) -> None:
+    run = make("looks", CPU)
+    run.stage = replace(run.stage, losses=replace(run.stage.losses, closest=1.0, fullest=0.0))
+    run.backward(run.stage.batches[0])
+    none = [p.grad for p in run.telling]
+    assert all(g is not None and not g.any() for g in none)
+    run.stage = replace(run.stage, losses=replace(run.stage.losses, closest=0.0, fullest=1.0))
+    sent = sum(g.numel() for g in run._gradients())
+    run.backward(run.stage.batches[0])
+    assert sum(g.numel() for g in run._gradients()) == sent
+    assert any(p.grad is not None and p.grad.any() for p in run.telling)
+
+
 def test_shortcuts_learn_at_a_tenth_of_the_rate(make, monkeypatch: pytest.MonkeyPatch) -> None:
     moved = []
     for share in (1.0, 0.1):

@@ -68,7 +68,7 @@ class LossWeights:
         if self.perceptual_crop < 32:
             raise ValueError("losses: perceptual_crop must be at least 32 pixels")
         if self.adversary and not self.perceptual:
-            raise ValueError("losses: an adversary needs lpips_alex, dists or wasserstein")
+            raise ValueError("losses: an adversary needs a loss of AlexNet or VGG16 beside it")
 
     @property
     def perceptual(self) -> bool:

@@ -367,6 +367,9 @@ class Run:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         outcome.loss.backward()
+        for parameter in self.telling:  # no sample may have been theirs, in this process alone
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         return outcome, self.controller.observation(sample.level, outcome.bpp, sample.natural)
 
     def _reduce(self, seen: Tensor) -> Tensor:
