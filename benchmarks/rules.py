@@ -36,7 +36,15 @@ from picocodec.coders.av1 import Av1Coder
 from picocodec.coders.learned import LearnedCoder
 from picocodec.coders.lossless import LosslessCoder
 from picocodec.coders.protocol import Candidate
-from picocodec.encoding import allocation, candidates, effort, encoder, features, judge
+from picocodec.encoding import (
+    allocation,
+    candidates,
+    effort,
+    encoder,
+    features,
+    fitted,
+    judge,
+)
 from picocodec.encoding.encoder import Encoder
 from picocodec.encoding.features import look_at
 from picocodec.encoding.judge import Judge
@@ -82,9 +90,9 @@ WITHOUT: dict[str, list[Patch]] = {
     "letters: libaom is told from 500 on only": [(candidates, "COPYING_LEVEL", 0)],
     "exact costs 0.8 of its bits": [(judge, "EXACT_WORTH", 1.0)],
     "exact stays, from 900 on": [(candidates, "EXACT_LEVEL", 1001)],
-    "exact: a quick try first": [(candidates, "LEAST_OF_QUICK", 0.0)],
-    "exact: only where networks spend on changes": [(candidates, "FOR_A_CHANGE", 0.0)],
-    "letters: a quick try first": [(candidates, "QUICK_MAY_COST", 1e9)],
+    "exact: a quick try first": [(fitted, "LEAST_OF_QUICK", 0.0)],
+    "exact: only where networks spend on changes": [(fitted, "FOR_A_CHANGE", 0.0)],
+    "letters: a quick try first": [(fitted, "QUICK_MAY_COST", 1e9)],
     "promises kept by finer AV1": [(candidates, "FINEST_AV1", 0)],
     "tiles in one piece": [(encoder, "LONGEST", 1)],
     "smooth tiles get more": [(allocation, "FOR_EACH_BIT", 0)],

@@ -31,7 +31,7 @@ def _add_judge(commands: argparse._SubParsersAction) -> None:
 
 
 def _judge(args: argparse.Namespace) -> int:
-    from picolab.experiments.judge import fit
+    from picolab.experiments.fitting import fit
 
     counts = {name: getattr(args, name) for name in ("natural", "text", "graphics")}
     module = fit(args.tiles, args.trials, counts)

@@ -11,7 +11,7 @@ from written import kinds
 import picocodec
 from picocodec import cli
 from picocodec.coders import av1
-from picocodec.encoding import candidates
+from picocodec.encoding import fitted
 from picocodec.encoding.candidates import QUICKEST
 from picocodec.encoding.effort import DEFAULT_EFFORT, MOST_EFFORT, effort_of
 from picocodec.encoding.judge import Judge
@@ -73,7 +73,7 @@ def test_careful_av1_follows_a_quick_try(monkeypatch: pytest.MonkeyPatch) -> Non
     picocodec.encode(sign(150, 300), 70)
     assert tries == [(QUICKEST, False), (6, True)]
     tries.clear()
-    monkeypatch.setattr(candidates, "QUICK_MAY_COST", 0.0)
+    monkeypatch.setattr(fitted, "QUICK_MAY_COST", 0.0)
     picocodec.encode(sign(150, 300), 70)
     assert tries == [(QUICKEST, False)]
 
