@@ -173,6 +173,7 @@ def test_a_lost_run_goes_on_from_its_kept_weights(
     run.step()
     run.save()
     assert run.progress.pixels > lost.progress.pixels
+    assert lost.controller.steps > run.controller.steps == 1  # bits are measured anew
     # From then on its own checkpoint counts.
     assert Run(lineage, stage, options(tmp_path / "new")).progress == run.progress
     branch = Run(lineage, stage, options(tmp_path / "new", cooldown=0.5))

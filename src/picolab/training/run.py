@@ -189,12 +189,14 @@ class Run:
         return kept if kept and kept.is_file() and not own.is_dir() else None
 
     def _take_up(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from kept weights, with new optimisers and random draws."""
+        """Go on from kept weights, with new optimisers and random draws. Where their losses were
+        others, bits are soon far off: the controller looks back a short way again."""
         self._check_stage(values)
         self.codec.load_state_dict(without_prefix("model", tensors))
         for parameter, average in zip(self.codec.parameters(), self.ema, strict=True):
             average.copy_(parameter.detach())
         self.controller.load(without_prefix("control", tensors))
+        self.controller.steps = 0
         self.progress = Progress(**values["progress"])
         self._draw_anew()
 
