@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -285,7 +286,12 @@ def test_muon_makes_updates_orthogonal() -> None:
 
 
 def told(
-    codec: Codec, losses: LossWeights, x: Tensor, realism: float, natural: bool = True
+    codec: Codec,
+    losses: LossWeights,
+    x: Tensor,
+    realism: float,
+    natural: bool = True,
+    controller: LambdaController | None = None,
 ) -> tuple[Outcome, Tensor, Tensor]:
     """How one crop of patches goes, and what the objective is told of it: text, and its weight."""
     seen: list[Tensor] = []
@@ -297,7 +303,7 @@ def told(
     outcome = rate_and_distortion(
         codec,
         Stage("looks", BATCHES, 1e-3, losses=losses, hard=True),
-        LambdaController(BitTargets(), codec, CPU),
+        controller or LambdaController(BitTargets(), codec, CPU),
         objective,  # type: ignore[arg-type]
         Sample(
             x,
@@ -326,6 +332,13 @@ def test_realism_is_not_for_what_is_no_photo() -> None:
     assert not text.any() and not none.any()
     target = BitTargets().at(torch.tensor([0.5]))
     torch.testing.assert_close(weight, (photo.bpp / target) ** 0.75)
+    # What holds the bits moves all that they are paid with, not the squared error alone.
+    controller = LambdaController(BitTargets(), codec, CPU)
+    codec.move_lambdas(codec.log_lambda - 1)
+    torch.testing.assert_close(controller.moved(torch.tensor([0.5])), torch.tensor([-1.0]).exp())
+    less, _, halved = told(codec, losses, x, 1.0, controller=controller)
+    torch.testing.assert_close(halved, (less.bpp / target) ** 0.75 / math.e)
+    codec.move_lambdas(codec.log_lambda + 1)
     for realism in (0.0, 1.0):
         letters, text, weight = told(codec, losses, x, realism, natural=False)
         assert letters.loss == closest.loss and text.all() and not weight.any()

@@ -69,7 +69,9 @@ def kept_of_model(folder: Path, reference: Reference) -> tuple[dict[str, Tensor]
     Raises `UnknownModel` for a damaged folder, `ValueError` for a model of another shape.
     """
     codec = recover(folder, reference.codec)
-    tensors = with_prefix("model", codec.state_dict()) | with_prefix("control", reference.control)
+    # A stage that goes on from it finds its lambdas, not those of the reference.
+    control = {name: t for name, t in reference.control.items() if name != "found"}
+    tensors = with_prefix("model", codec.state_dict()) | with_prefix("control", control)
     told = ModelFiles(folder, ()).description
     with refused(folder / DESCRIPTION):
         # As a checkpoint of training/run.py has it.

@@ -41,7 +41,8 @@ class LambdaController:
     """The lambda of each knot, moved until the mean bits of photos there are what was asked for.
 
     The lambdas are the codec's. State: `sums` `[2, K]`, moving averages of the bits that samples
-    spent and of their number, shared out over the knots beside their levels; `steps`.
+    spent and of their number, shared out over the knots beside their levels; `steps`; `found`
+    `[K]`, the logarithms of the lambdas that the stage found.
     """
 
     def __init__(
@@ -55,11 +56,17 @@ class LambdaController:
         knots = codec.shape.knots
         self.wanted = targets.at(torch.linspace(0, 1, knots)).to(device)
         self.sums = torch.zeros(2, knots, device=device)
+        self.found = codec.log_lambda.detach().clone().to(device)
         self.steps = 0
 
     def lambdas(self, level: Tensor) -> Tensor:
         """The lambda of `bits per pixel + lambda * MSE` at levels `[B]`, pixels in [0, 1]."""
         return interpolate_knots(self.codec.log_lambda[:, None], level)[:, 0].exp()
+
+    def moved(self, level: Tensor) -> Tensor:
+        """How many times what the stage found the lambda is at levels `[B]`. What other losses
+        weigh has to move as much: else they buy bits, and the squared error pays for them."""
+        return interpolate_knots((self.codec.log_lambda - self.found)[:, None], level)[:, 0].exp()
 
     def observation(self, level: Tensor, bpp: Tensor, natural: Tensor) -> Tensor:
         """What a step's samples add to `sums`: `[2, K]`, summed over processes by the caller."""
@@ -89,8 +96,10 @@ class LambdaController:
         return spent / (seen * self.wanted).clamp_min(1e-9) - 1
 
     def tensors(self) -> dict[str, Tensor]:
-        return {"sums": self.sums, "steps": torch.tensor(self.steps)}
+        return {"sums": self.sums, "found": self.found, "steps": torch.tensor(self.steps)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over a state, once the codec has its lambdas; older ones do not know `found`."""
         self.sums.copy_(tensors["sums"])
+        self.found.copy_(tensors.get("found", self.codec.log_lambda))
         self.steps = int(tensors["steps"])

@@ -116,9 +116,9 @@ class Run:
         torch.manual_seed(lineage.seed)  # every process starts from the same weights
         self.codec = options.make_codec(lineage.shape)
         self.progress = Progress()
-        self.controller = LambdaController(lineage.bits, self.codec, self.device)
         self._begin()
         self.codec.to(self.device)
+        self.controller = LambdaController(lineage.bits, self.codec, self.device)
         self.learning = learning_parameters(self.codec, stage)
         self.optimisers = make_optimisers(self.codec, stage)
         self.ema = [p.detach().clone() for p in self.codec.parameters()]

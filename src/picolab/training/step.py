@@ -148,7 +148,8 @@ def _balance(controller: LambdaController, level: Tensor) -> Tensor:
 def _beside_the_level(controller: LambdaController, level: Tensor, bpp: Tensor) -> Tensor:
     """What perceptual losses weigh in each sample `[B]`: as its rate and errors do. Alike for all,
     they would rule smooth pictures, which have few bits, and hardly be felt in detailed ones."""
-    return (bpp.detach() / controller.targets.at(level)) ** LEVEL_BALANCE
+    share = (bpp.detach() / controller.targets.at(level)) ** LEVEL_BALANCE
+    return share * controller.moved(level)
 
 
 def _share(stage: Stage, realism: Tensor | None) -> Tensor | float:
