@@ -67,7 +67,6 @@ def make(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         losses = replace(
             chosen.losses,
             perceptual_crop=32,
-            perceptual_batch=1,
             alex_wasserstein=1.0,
             adversary=1.0,
         )

@@ -5,7 +5,7 @@ Weights are in units of the *balanced* loss (`training/step.py`), in which every
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,6 @@ class LossWeights:
     closest: float = 0.25
     fullest: float = 0.5
     perceptual_crop: int = 128  # side of the part of each crop that VGG16 sees
-    perceptual_batch: int = 0  # how many samples of a batch it sees, over all processes; 0: all
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -75,12 +74,6 @@ class LossWeights:
         """Whether a perceptual network judges, and so realism means anything to this training."""
         each = self.lpips_alex, self.alex_wasserstein, self.dists, self.wasserstein
         return max(each) > 0
-
-    def in_each(self, processes: int) -> LossWeights:
-        """The same in each of so many processes, which share a batch."""
-        if not self.perceptual_batch:
-            return self
-        return replace(self, perceptual_batch=max(self.perceptual_batch // processes, 1))
 
     def mse_share(self, realism: Tensor) -> Tensor:
         """The part of the MSE's weight that is left at each sample's realism."""
@@ -147,19 +140,16 @@ class Objective(nn.Module):
             value = text_fidelity_loss(x, picture, mask)
             total = total + w.text * value
             parts["text"] = value.detach().mean()
-        # Levels and realism are in random order, so that the first samples stand for all.
-        few = chosen[: w.perceptual_batch or None]
         # AlexNet's first stride is 4: were it always at the same place in the codec's blocks of
         # 16 pixels, the codec would learn to hide errors from it in a grid.
-        for judge, seen, side in (
-            (self._by_alex, chosen, min(x.shape[2:]) - BLOCK),
-            (self._by_vgg, few, w.perceptual_crop),
+        for judge, side in (
+            (self._by_alex, min(x.shape[2:]) - BLOCK),
+            (self._by_vgg, w.perceptual_crop),
         ):
-            if w.perceptual and len(seen):
-                one, other = (window(p[seen], side, place) for p in (x, picture))
+            if w.perceptual and len(chosen):
+                one, other = (window(p[chosen], side, place) for p in (x, picture))
                 judgement = judge(one, other, place)
-                value = share[seen] * judgement.cost * (len(chosen) / len(seen))
-                total = total.index_add(0, seen, value)
+                total = total.index_add(0, chosen, share[chosen] * judgement.cost)
                 telling = telling + judgement.telling
                 parts |= judgement.parts
         return Judgement(total, telling, parts)

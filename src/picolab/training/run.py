@@ -126,8 +126,7 @@ class Run:
         self.adversaries = nn.ModuleDict()
         if stage.losses.perceptual:
             bf16 = self.dtype == torch.bfloat16
-            losses = stage.losses.in_each(self.world)
-            self.objective = Objective(losses, bf16).to(self.device)
+            self.objective = Objective(stage.losses, bf16).to(self.device)
             self.adversaries = self.objective.adversaries
         self.telling = list(self.adversaries.parameters())
         if self.telling:
