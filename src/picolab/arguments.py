@@ -16,6 +16,17 @@ def numbers(text: str) -> list[float]:
     return [float(number) for number in text.split(",")]
 
 
+def share(text: str) -> float:
+    """A number of 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: it must be a number of 0 to 1")
+    return number
+
+
 def rates(text: str) -> tuple[str, tuple[float, ...]]:
     """`CODEC=R,R,...`."""
     codec, _, values = text.partition("=")

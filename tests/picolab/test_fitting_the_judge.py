@@ -11,7 +11,7 @@ from picocodec.encoding.features import Look
 from picolab.experiments import judge
 from picolab.experiments.fitting import as_module
 from picolab.experiments.judge import Exponential, Judgement
-from picolab.experiments.limits import Limits, fit_limits
+from picolab.experiments.limits import fit_quick_av1
 from picolab.experiments.trials import LEVELS, STEP, Crop, Trial
 
 BITS = Exponential(0.2, 10.0)
@@ -46,57 +46,39 @@ def test_what_distances_are_worth_grows_as_they_fall() -> None:
 def test_the_module_has_every_number_that_the_encoder_reads() -> None:
     made: dict[str, object] = {}
     numbers = Judgement(Exponential(6.2881, 440.2), Exponential(0.34, 13.0))
-    limits = Limits(quick_lossless=0.678, changes=0.4567, quick_av1=1.234)
-    exec(as_module(numbers, [13.0, 81.0, -17.0], BITS, limits), made)
+    exec(as_module(numbers, [13.0, 81.0, -17.0], BITS, 1.234), made)
     names = {name for name in vars(fitted) if name.isupper()}
     assert names == {name for name in made if name.isupper()}
     assert made["ERRORS"] == (6.288, 440.2) and made["BITS"] == (0.2, 10.0)
     assert math.isclose(made["AV1_QUALITY"][2], -17.0)  # type: ignore[index]
-    # Rounded so that nothing which won is ruled out.
-    assert (made["LEAST_OF_QUICK"], made["FOR_A_CHANGE"]) == (0.67, 0.45)
-    assert made["QUICK_MAY_COST"] == 1.24
+    assert made["QUICK_MAY_COST"] == 1.24  # rounded so that nothing which won is ruled out
 
 
-def free(coder: str, level: int, bits: float, quality: int = 0) -> Trial:
+def free(coder: str, bits: float, quality: int = 0) -> Trial:
     """What costs its bits alone."""
-    return Trial(coder, level, quality, bits, 0.0, 0.0, 0.0, 0.0)
+    return Trial(coder, 400, quality, bits, 0.0, 0.0, 0.0, 0.0)
 
 
-def drawn(learned: float, exact: float, quick: float, av1: float = 99.0, screen=False) -> Crop:
-    """A drawing of which half the pixels are not as their neighbours."""
-    tries = (("learned", learned), ("av1", av1), ("exact", exact), ("exact, quick", quick))
-    look = Look(True, 1.0, is_screen=screen, changes=50)
-    return Crop("graphics", 0, look, [free(name, 400, bits) for name, bits in tries])
+def lettered(learned: float, careful: float, quick: float, photographed: bool = True) -> Crop:
+    trials = [free("learned", learned), free("av1", careful, 40), free("av1, quick", quick, 40)]
+    look = Look(drawn=not photographed, gradient=1.0, lettered=True)
+    return Crop("text", 0, look, trials)
 
 
-def lettered(learned: float, careful: float, quick: float, text: bool = True) -> Crop:
-    tries = (("learned", learned, 0), ("av1", careful, 40), ("av1, quick", quick, 40))
-    trials = [free(name, 400, bits, quality) for name, bits, quality in tries]
-    return Crop("text", 0, Look(drawn=not text, gradient=1.0, lettered=True), trials)
+BITS_ALONE = Judgement(Exponential(1.0, 1.0), Exponential(1.0, 1.0))
 
 
-def test_limits_rule_out_nothing_that_won() -> None:
+def test_the_limit_of_quick_av1_rules_out_nothing_that_won_much() -> None:
     crops = [
-        drawn(learned=2.0, exact=2.4, quick=3.0),  # exact pixels cost 0.8 of their bits
-        drawn(learned=1.5, exact=1.0, quick=1.6),
-        drawn(learned=0.5, exact=0.4, quick=0.5, av1=0.3),  # AV1 won
-        drawn(learned=0.1, exact=0.05, quick=0.06, screen=True),
         lettered(learned=2.0, careful=1.8, quick=2.2),
         lettered(learned=2.0, careful=1.0, quick=1.5),
         lettered(learned=2.0, careful=2.1, quick=3.0),  # careful AV1 lost
+        lettered(learned=2.0, careful=1.9999, quick=2.8),  # it won a trifle
+        lettered(learned=2.0, careful=1.0, quick=9.0, photographed=False),
     ]
-    judge_of_bits = Judgement(Exponential(1.0, 1.0), Exponential(1.0, 1.0))
-    found = fit_limits(crops, judge_of_bits, pixels=100)
-    assert found == Limits(quick_lossless=1.0 / 1.6, changes=3.0, quick_av1=1.1)
+    assert fit_quick_av1(crops, BITS_ALONE) == 1.1
 
 
-def test_letters_that_are_drawn_say_nothing_of_photographed_ones() -> None:
-    crops = [drawn(2.0, 1.0, 1.5), lettered(2.0, 1.8, 2.2), lettered(2.0, 1.0, 9.0, text=False)]
-    judge_of_bits = Judgement(Exponential(1.0, 1.0), Exponential(1.0, 1.0))
-    assert fit_limits(crops, judge_of_bits, pixels=100).quick_av1 == 1.1
-
-
-def test_crops_that_say_nothing_of_a_limit_are_too_few() -> None:
-    judge_of_bits = Judgement(Exponential(1.0, 1.0), Exponential(1.0, 1.0))
-    with pytest.raises(ValueError, match="letters won in no crop"):
-        fit_limits([drawn(2.0, 1.0, 1.5)], judge_of_bits, pixels=100)
+def test_crops_that_say_nothing_of_the_limit_are_too_few() -> None:
+    with pytest.raises(ValueError, match="won in hardly any crop"):
+        fit_quick_av1([lettered(2.0, 2.1, 3.0), photo(0)], BITS_ALONE)

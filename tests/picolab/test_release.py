@@ -24,7 +24,7 @@ from picolab.release.files import check_export
 from picolab.release.graphs import released_graphs
 from picolab.release.release import Trained, read_trained, release
 from picolab.training.checkpoint import save_checkpoint, with_prefix
-from picolab.training.keep import save_kept
+from picolab.training.keep import save_kept, weights_of
 
 SHAPE = Path(__file__).parents[2] / "configs" / "photo.toml"
 
@@ -109,7 +109,7 @@ def trained(folder: Path) -> tuple[Path, Path]:
     averages = with_prefix("ema", dict(codec.named_parameters()))
     tensors = with_prefix("model", last.state_dict()) | averages
     save_checkpoint(folder / "checkpoint", tensors, values)
-    save_kept(folder / "kept.safetensors", tensors, values)
+    save_kept(folder / "kept.safetensors", weights_of(tensors), values)
     return folder / "checkpoint", folder / "kept.safetensors"
 
 

@@ -25,6 +25,7 @@ from picolab.networks.model import FIRST_LAMBDAS, Codec
 from picolab.release.release import read_trained, release
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 from picolab.training.control import BitTargets, LambdaController
+from picolab.training.keep import load_kept, save_kept
 from picolab.training.lineage import Batch, Lineage, Stage, read_lineage
 from picolab.training.machine import without_denormals
 from picolab.training.muon import Muon, orthogonal
@@ -182,6 +183,31 @@ def test_a_lost_run_goes_on_from_its_kept_weights(
     with pytest.raises(ValueError, match="is of stage 'trunk'"):
         other = replace(lineage.stages[2], kept=file)
         Run(replace(lineage, stages=(stage, other)), other, options(tmp_path / "other"))
+
+
+def test_weights_are_kept_between_those_of_two_runs(lineage: Lineage, tmp_path: Path) -> None:
+    trained(lineage, "entropy", tmp_path, 1)
+    files = [tmp_path / f"{name}.safetensors" for name in ("first", "second", "between")]
+    checkpoint = str(tmp_path / "trunk/checkpoint")
+    for steps, file in zip((2, 4), files, strict=False):
+        trained(lineage, "trunk", tmp_path, steps)
+        assert main(["keep", checkpoint, "-o", str(file)]) == 0
+    mixing = ["keep", checkpoint, "--with", str(files[0]), "--share", "0.25", "-o", str(files[2])]
+    assert main(mixing) == 0
+    (first, _), (second, later), (between, told) = map(load_kept, files)
+    assert told == later
+    for name, tensor in between.items():
+        wanted = second[name]
+        if name.startswith("model.") and wanted.is_floating_point():
+            wanted = 0.25 * first[name] + 0.75 * wanted
+        torch.testing.assert_close(tensor, wanted, rtol=2e-3, atol=1e-4)
+    assert any(not torch.equal(between[name], second[name]) for name in between)
+    other = tmp_path / "other.safetensors"
+    save_kept(other, {}, later | {"shape": {}})
+    mixing[3] = str(other)
+    assert main(mixing) == 1
+    with pytest.raises(SystemExit):
+        main([*mixing, "--share", "2"])
 
 
 def test_limits_signals_and_the_curve(lineage: Lineage, tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ COPYING_LEVEL = 500
 
 QUICKEST = 9  # libaom's speed of a quick try, which takes a twentieth of the time of a careful one
 FINEST_AV1 = 98  # libavif's quality; beyond, libaom is lossless
+LEAST_OF_QUICK = 0.6  # what careful lossless coding takes of the bytes of a quick one, at least
+
+# Bits that the networks spend on each pixel which is not as the one to its left, from which on
+# exact pixels may cost less, where no screen repeats itself.
+FOR_A_CHANGE = 0.5
 
 # Of a tile with its margin, what it owns; of an area without, all.
 _WITHIN = {True: np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN], False: np.s_[:, :]}
@@ -134,9 +139,7 @@ class Tries:
     @staticmethod
     def _may_be_exact(look: Look, learned: Way) -> bool:
         """Whether a drawn tile may cost less as it is, by what the networks spend on it."""
-        return (
-            look.is_screen or 8 * len(learned.piece.payload) >= fitted.FOR_A_CHANGE * look.changes
-        )
+        return look.is_screen or 8 * len(learned.piece.payload) >= FOR_A_CHANGE * look.changes
 
     def _is_worth_av1(self, area: Area, best: Way, threads: int) -> bool:
         """Whether a tile is to be tried as careful AV1. Of photos that may have letters most have
@@ -153,7 +156,7 @@ class Tries:
         """An area as it is, if that costs less than the best way so far."""
         pixels = part(self.rgb, area.pixels)
         quick = LosslessCoder(quick=True).encode(pixels)
-        if fitted.LEAST_OF_QUICK * Judge.exact(len(quick.payload)) >= best.cost:
+        if LEAST_OF_QUICK * Judge.exact(len(quick.payload)) >= best.cost:
             return best
         pains = 100 if area.is_screen else self.effort.pains
         payload = LosslessCoder(pains=pains).encode(pixels).payload

@@ -25,8 +25,8 @@ def _add_judge(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("trials", type=Path, help="a JSON file that keeps what was measured")
     parser.add_argument("-o", "--output", type=Path, help="the module to write")
     parser.add_argument("--natural", type=int, default=24, help="crops (%(default)s)")
-    parser.add_argument("--text", type=int, default=18, help="crops (%(default)s)")
-    parser.add_argument("--graphics", type=int, default=18, help="crops (%(default)s)")
+    parser.add_argument("--text", type=int, default=30, help="crops (%(default)s)")
+    parser.add_argument("--graphics", type=int, default=30, help="crops (%(default)s)")
     parser.set_defaults(run=_judge)
 
 

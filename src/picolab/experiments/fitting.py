@@ -23,8 +23,8 @@ from picolab.experiments.judge import (
     fit_quality,
     report,
 )
-from picolab.experiments.limits import Limits, fit_limits
-from picolab.experiments.trials import SIDE_OF_CROP, Collector, load
+from picolab.experiments.limits import fit_quick_av1
+from picolab.experiments.trials import Collector, load
 
 
 def fit(tiles: Path, kept: Path, counts: dict[str, int]) -> str:
@@ -39,11 +39,13 @@ def fit(tiles: Path, kept: Path, counts: dict[str, int]) -> str:
     rates = exchange_rates(crops)
     judge = fit_judgement(crops, rates)
     print(report(crops, judge, rates))
-    limits = fit_limits(crops, judge, SIDE_OF_CROP**2)
-    return as_module(judge, fit_quality(crops, rates), fit_bits(crops), limits)
+    quick_av1 = fit_quick_av1(crops, judge)
+    return as_module(judge, fit_quality(crops, rates), fit_bits(crops), quick_av1)
 
 
-def as_module(judge: Judgement, quality: Sequence[float], bits: Exponential, limits: Limits) -> str:
+def as_module(
+    judge: Judgement, quality: Sequence[float], bits: Exponential, quick_av1: float
+) -> str:
     """The text of `picocodec/encoding/fitted.py`."""
 
     def numbers(values: Sequence[float]) -> str:
@@ -62,13 +64,6 @@ AV1_QUALITY = {numbers(quality)}
 # Bits of a pixel of photos by the networks: at level 0, and how many times that at level 1000.
 BITS = {numbers([bits.start, bits.growth])}
 
-# What careful lossless coding takes of the bytes of a quick try, at least.
-LEAST_OF_QUICK = {math.floor(100 * limits.quick_lossless) / 100}
-
-# Bits that the networks spend on each pixel which is not as the one to its left, from which on
-# exact pixels may cost less, where no screen repeats itself.
-FOR_A_CHANGE = {math.floor(100 * limits.changes) / 100}
-
 # How many times the best way so far quick AV1 may cost, if careful AV1 is to be tried after it.
-QUICK_MAY_COST = {math.ceil(100 * limits.quick_av1) / 100}
+QUICK_MAY_COST = {math.ceil(100 * quick_av1) / 100}
 '''

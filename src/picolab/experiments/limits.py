@@ -1,73 +1,51 @@
-"""From which figures on a careful try is worth its time: the encoder's limits, as measured.
+"""Up to where a careful try is worth its time: a limit of the encoder's, as measured.
 
-Each is the extreme of the trials in which the careful try won by the judge's cost. What lies beyond
-it is not tried, so that on these crops nothing that wins is missed.
+Of the trials that the careful try won by the judge's cost, those furthest out are given up, as long
+as all trials together lose no more than `LOSS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from picocodec.encoding.judge import EXACT_WORTH
 from picolab.experiments.judge import Judgement
 from picolab.experiments.trials import Crop, Trial
 
+LOSS = 0.001  # of the cost, in the mean over trials
+
 
 @dataclass(frozen=True)
-class Limits:
-    """`quick_lossless`: the least share of a quick try's bytes that careful lossless coding takes.
-    `changes`: the least bits of the networks for each pixel that is not as its left neighbour,
-    where exact pixels of no screen won. `quick_av1`: the most that quick AV1 of letters cost, in
-    costs of the networks, where careful AV1 won."""
+class Try:
+    """A careful try at where the limit would be for it; `gain` is the logarithm of how many times
+    its cost the networks have, 0 where it lost."""
 
-    quick_lossless: float
-    changes: float
-    quick_av1: float
+    at: float
+    gain: float
 
 
-def fit_limits(crops: Sequence[Crop], judge: Judgement, pixels: int) -> Limits:
-    """The limits by trials of crops of so many pixels each; raises `ValueError` where no crop has
-    anything to say of one of them."""
-    return Limits(
-        _extreme(min, _quick_lossless(crops), "lossless coding"),
-        _extreme(min, _changes(crops, judge, pixels), "exact pixels"),
-        _extreme(max, _quick_av1(crops, judge), "careful AV1 of letters"),
-    )
+def fit_quick_av1(crops: Sequence[Crop], judge: Judgement) -> float:
+    """The cost of quick AV1 of letters, in costs of the networks, up to which careful AV1 is tried;
+    raises `ValueError` where it won in hardly any crop."""
+    tries = list(_tries(crops, judge))
+    may_lose = LOSS * len(tries)
+    for each in sorted(tries, key=lambda t: t.at, reverse=True):
+        may_lose -= each.gain
+        if may_lose < 0:
+            return each.at
+    raise ValueError("careful AV1 of letters won in hardly any crop: measure more of text")
 
 
-def _extreme(choose: Callable[[Iterable[float]], float], values: Iterable[float], of: str) -> float:
-    seen = list(values)
-    if not seen:
-        raise ValueError(f"{of} won in no crop: measure more of text and graphics")
-    return choose(seen)
-
-
-def _quick_lossless(crops: Sequence[Crop]) -> Iterator[float]:
-    for crop in crops:
-        for careful, quick in _pairs(crop, "exact"):
-            yield careful.bits / quick.bits
-
-
-def _changes(crops: Sequence[Crop], judge: Judgement, pixels: int) -> Iterator[float]:
-    for crop in crops:
-        if crop.look.is_screen:
-            continue
-        for exact, _ in _pairs(crop, "exact"):
-            (learned,) = crop.at(exact.level, "learned")
-            others = [learned, *crop.at(exact.level, "av1")]
-            if EXACT_WORTH * exact.bits < min(judge.cost(t, crop.look.is_text) for t in others):
-                yield learned.bits * pixels / max(crop.look.changes, 1)
-
-
-def _quick_av1(crops: Sequence[Crop], judge: Judgement) -> Iterator[float]:
+def _tries(crops: Sequence[Crop], judge: Judgement) -> Iterator[Try]:
     for crop in crops:
         for careful, quick in _pairs(crop, "av1"):
-            (learned,) = crop.at(careful.level, "learned")
-            of_learned = judge.cost(learned, letters=True)
-            if crop.look.is_text and judge.cost(careful, letters=True) < of_learned:
-                # Both are limited: bits alone rule a try out before its pixels are looked at.
-                yield max(judge.cost(quick, letters=True), quick.bits) / of_learned
+            if crop.look.is_text:
+                (learned,) = crop.at(careful.level, "learned")
+                costs = [judge.cost(t, letters=True) for t in (learned, careful, quick)]
+                # Bits alone rule a try out, too, before its pixels are looked at.
+                at = max(costs[2], quick.bits) / costs[0]
+                yield Try(at, max(math.log(costs[0] / costs[1]), 0))
 
 
 def _pairs(crop: Crop, coder: str) -> Iterator[tuple[Trial, Trial]]:

@@ -105,9 +105,7 @@ class Collector:
             for change in QUALITIES:
                 trials += self._av1(own, grown, look, level, change)
             if look.drawn:
-                for name, quick in (("exact", False), ("exact, quick", True)):
-                    size = len(encode_lossless(own, quick))
-                    trials.append(self._trial(name, level, 0, size, own, grown))
+                trials.append(self._trial("exact", level, 0, len(encode_lossless(own)), own, grown))
         return Crop(category, tile, look, trials)
 
     def _av1(self, own: Bytes, grown: Bytes, look: Look, level: int, change: int) -> list[Trial]:

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from picolab.arguments import share
+
 LIKE = Path("recipes") / "photo.trunk.safetensors"
 KEYS = ("lineage", "stage", "shape", "progress")  # of a checkpoint's values
 
@@ -35,6 +37,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="what a model does not tell: another file of `picolab keep` of its shape, for its "
         "scales, or only the shape, configs/NAME.toml (default: %(default)s)",
     )
+    parser.add_argument(
+        "--with",
+        dest="other",
+        type=Path,
+        metavar="FILE",
+        help="of `picolab keep`, the same shape: the weights are mixed with those of this file",
+    )
+    parser.add_argument(
+        "--share", type=share, default=0.5, help="of --with, between 0 and 1 (%(default)s)"
+    )
     parser.set_defaults(run=_keep)
 
 
@@ -48,7 +60,10 @@ def _keep(args: argparse.Namespace) -> int:
         from picolab.training.checkpoint import load_checkpoint
 
         tensors, values = load_checkpoint(args.trained)
-    save_kept(args.output, tensors, values)
+    kept = weights_of(tensors)
+    if args.other:
+        kept = mixed(kept, values, args.other, args.share)
+    save_kept(args.output, kept, values)
     pixels = values["progress"]["pixels"]
     print(f"{args.output}: {pixels:.4g} pixels, {args.output.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -64,11 +79,9 @@ def _model_folder(named: Path) -> Path | None:
     return model_folders().get(str(named))
 
 
-def save_kept(path: Path, tensors: dict[str, Any], values: dict[str, Any]) -> None:
-    """Write the averaged weights in float16, and the lambdas, of what `load_checkpoint` gives;
-    weights without an average as they are."""
-    from safetensors.torch import save_file
-
+def weights_of(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The averaged weights in float16, and the lambdas, of what `load_checkpoint` gives; weights
+    without an average as they are."""
     kept = {}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
@@ -77,6 +90,29 @@ def save_kept(path: Path, tensors: dict[str, Any], values: dict[str, Any]) -> No
             kept[name] = tensor if average is None else average.half()
         elif part == "control":
             kept[name] = tensor
+    return kept
+
+
+def mixed(
+    kept: dict[str, Any], values: dict[str, Any], other: Path, share: float
+) -> dict[str, Any]:
+    """Weights between two of one run: where one went on from the other they have much of what both
+    are better in. `share` is that of `other`; raises `ValueError` where it has another shape."""
+    theirs, told = load_kept(other)
+    if told["shape"] != values["shape"]:
+        raise ValueError(f"{other}: its shape is not that of what it is mixed with")
+    return {
+        name: ((1 - share) * tensor.float() + share * theirs[name]).to(tensor.dtype)
+        if name.startswith("model.") and tensor.is_floating_point()
+        else tensor
+        for name, tensor in kept.items()
+    }
+
+
+def save_kept(path: Path, kept: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write what `weights_of` gave."""
+    from safetensors.torch import save_file
+
     told = {key: json.dumps(values[key]) for key in KEYS}
     save_file({name: tensor.contiguous() for name, tensor in kept.items()}, path, told)
 

@@ -13,8 +13,8 @@ from written import kinds, unlearned
 import picocodec
 from picocodec.coders import lossless
 from picocodec.coders.lossless import decode_lossless, encode_lossless
+from picocodec.encoding.candidates import LEAST_OF_QUICK
 from picocodec.encoding.features import is_flat, look_at
-from picocodec.encoding.fitted import LEAST_OF_QUICK
 from picocodec.errors import CorruptTile, DamagedPicture
 from picocodec.format import container
 from picocodec.format.streams import webp_file
