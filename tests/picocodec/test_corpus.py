@@ -32,7 +32,8 @@ def cluster() -> Iterator[None]:
     os.environ["RAY_worker_niceness"] = "0"  # or a busy machine keeps the workers waiting
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # A cluster of its own, also where another one runs on this machine.
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

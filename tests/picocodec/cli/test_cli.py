@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -469,7 +470,8 @@ def test_folders(folder, capfd, jobs):
     assert names(folder / "out/deep") == ["c.pico"]
     err = capfd.readouterr().err
     assert "picoenc: in/deep/broken.png: " in err and "notes" not in err
-    assert "picoenc: 4 files: 3 done, 1 failed; " in err and " kB (" in err
+    sizes = r"[\d.]+ kB -> \d+ bytes \(\d+ %\) in "
+    assert re.search("picoenc: 4 files: 3 done, 1 failed; " + sizes, err)
     (folder / "out/a.pico").unlink()
     before = os.stat("out/b.pico").st_mtime_ns
     (folder / "in/deep/broken.png").unlink()
