@@ -180,6 +180,11 @@ def test_a_lost_run_goes_on_from_its_kept_weights(
     assert Run(lineage, stage, options(tmp_path / "new")).progress == run.progress
     branch = Run(lineage, stage, options(tmp_path / "new", cooldown=0.5))
     assert branch.progress.cool_over == 0.5 * run.progress.pixels
+    branch.save()
+    cooled = tmp_path / "cooled.safetensors"
+    assert main(["keep", str(branch.own_folder / "checkpoint"), "-o", str(cooled)]) == 0
+    again = Run(lineage, replace(stage, kept=cooled), options(tmp_path / "newer"))
+    assert again.progress == run.progress  # at the constant rate
     with pytest.raises(ValueError, match="is of stage 'trunk'"):
         other = replace(lineage.stages[2], kept=file)
         Run(replace(lineage, stages=(stage, other)), other, options(tmp_path / "other"))

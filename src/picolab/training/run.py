@@ -17,7 +17,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,8 @@ class Run:
             average.copy_(parameter.detach())
         self.controller.load(without_prefix("control", tensors))
         self.controller.steps = 0
-        self.progress = Progress(**values["progress"])
+        # Weights of a cooldown go on at the constant rate, too.
+        self.progress = replace(Progress(**values["progress"]), cool_from=0.0, cool_over=0.0)
         self._draw_anew()
 
     def _check_stage(self, values: dict[str, Any]) -> None:
