@@ -5,6 +5,10 @@
 
 An optimiser's steps are about as large whatever the gradient is. So a loss is learned by its
 signal's share of all that is in the gradient, the noise of the other losses included.
+
+The last column is the simple noise scale of McCandlish and others (arXiv 1812.06162): the crops at
+which noise and signal are alike. Batches far below it waste few crops; far above it most. It rises
+as training goes on. Few batches do not tell it: a signal of 0 is one that they do not show.
 """
 
 from __future__ import annotations
@@ -44,20 +48,21 @@ def main() -> None:
     lineage = read_lineage(args.recipe)
     options = Options(args.folder, torch.device("cpu"), compile=False, lpips=False)
     run = Run(lineage, lineage.stage(args.stage), options)
-    if run.objective is None:
-        parser.error(f"the stage {args.stage!r} has no perceptual losses")
     chosen = [p for n, p in run.codec.named_parameters() if n.startswith(args.only)]
     if not chosen:
         parser.error(f"--only {args.only}: no parameter's name begins so")
-    names = [name for name in NAMES if getattr(run.stage.losses, name)]
+    names = [name for name in NAMES if run.objective and getattr(run.stage.losses, name)]
     seen: dict[str, list[Tensor]] = {name: [] for name in ("rate and error", *names)}
     for _ in range(args.batches):
         for name, gradient in by_loss(run, names, chosen).items():
             seen[name].append(gradient)
-    print("| loss | weight | norm of the gradient | signal | noise |\n" + "| --- " * 5 + "|")
+    crops = run.stage.batch_at(run.progress.pixels).crops
+    head = "loss", "weight", "norm of the gradient", "signal", "noise", "alike at, crops"
+    print(f"| {' | '.join(head)} |\n" + "| --- " * len(head) + "|")
     for name, gradients in seen.items():
-        weight = getattr(run.stage.losses, name, 1)
-        print(f"| {name} | {weight:g} | " + " | ".join(f"{x:.3f}" for x in parts(gradients)) + " |")
+        weight, (norm, signal, noise) = getattr(run.stage.losses, name, 1), parts(gradients)
+        alike = f"{crops * (noise / signal) ** 2:.0f}" if signal else ""
+        print(f"| {name} | {weight:g} | {norm:.3f} | {signal:.3f} | {noise:.3f} | {alike} |")
 
 
 def by_loss(run: Run, names: list[str], chosen: list[torch.nn.Parameter]) -> dict[str, Tensor]:
@@ -83,8 +88,8 @@ def with_weight(losses: LossWeights, name: str, weight: float) -> LossWeights:
 def gradient(
     run: Run, sample: Sample, losses: LossWeights, chosen: list[torch.nn.Parameter]
 ) -> Tensor:
-    assert run.objective is not None
-    run.objective.weights = losses
+    if run.objective is not None:
+        run.objective.weights = losses
     outcome = rate_and_distortion(
         run.network, run.stage, run.controller, run.objective, sample, run.kernels
     )

@@ -10,8 +10,7 @@ from picocodec.encoding import fitted
 from picocodec.encoding.features import Look
 from picolab.experiments import judge
 from picolab.experiments.fitting import as_module
-from picolab.experiments.judge import Exponential, Judgement
-from picolab.experiments.limits import fit_quick_av1
+from picolab.experiments.judge import Exponential, Judgement, fit_quick_av1
 from picolab.experiments.trials import LEVELS, STEP, Crop, Trial
 
 BITS = Exponential(0.2, 10.0)

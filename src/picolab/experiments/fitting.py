@@ -21,9 +21,9 @@ from picolab.experiments.judge import (
     fit_bits,
     fit_judgement,
     fit_quality,
+    fit_quick_av1,
     report,
 )
-from picolab.experiments.limits import fit_quick_av1
 from picolab.experiments.trials import Collector, load
 
 

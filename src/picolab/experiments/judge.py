@@ -22,6 +22,7 @@ from picolab.experiments.trials import LEVELS, Crop, Trial
 DISTANCES = "lpips", "dists", "mse"
 WORTH = {"lpips": 0.4, "dists": 0.4, "mse": 0.2}
 SOFTNESS = 0.05  # of the choice among candidates, in logarithms of their costs
+LOSS = 0.001  # of the cost, in the mean over trials, that a quick try may lose
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,29 @@ def fit_bits(crops: Sequence[Crop]) -> Exponential:
     bits = [np.mean([t.bits for c in photos for t in c.at(at, "learned")]) for at in LEVELS]
     slope, start = np.polyfit(np.array(LEVELS) / LEVEL_STEPS, np.log(bits), 1)
     return Exponential(math.exp(start), math.exp(slope))
+
+
+def fit_quick_av1(crops: Sequence[Crop], judge: Judgement) -> float:
+    """The cost of quick AV1 of letters, in costs of the networks, up to which careful AV1 is tried.
+
+    Of the trials that careful AV1 won those furthest out are given up, as long as all trials lose
+    no more than `LOSS`. Raises `ValueError` where it won in hardly any.
+    """
+    tries = []  # where the limit would be for it, and the logarithm of what careful AV1 saves
+    for crop in (c for c in crops if c.look.is_text):
+        for quick in (t for t in crop.trials if t.coder == "av1, quick"):
+            (learned,) = crop.at(quick.level, "learned")
+            careful = [t for t in crop.at(quick.level, "av1") if t.quality == quick.quality]
+            costs = [judge.cost(t, letters=True) for t in (learned, quick, *careful)]
+            # Bits alone rule a try out, too, before its pixels are looked at.
+            at = max(costs[1], quick.bits) / costs[0]
+            tries.append((at, max(math.log(costs[0] / costs[-1]), 0.0)))
+    may_lose = LOSS * len(tries)
+    for at, saved in sorted(tries, reverse=True):
+        may_lose -= saved
+        if may_lose < 0:
+            return at
+    raise ValueError("careful AV1 of letters won in hardly any crop: measure more of text")
 
 
 def report(crops: Sequence[Crop], judge: Judgement, rates: dict[str, Exponential]) -> str:
