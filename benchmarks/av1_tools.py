@@ -26,7 +26,7 @@ from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
 
 QUALITIES = 25, 40, 55, 70, 82
-TOLD = {"screens": av1.SCREEN, "letters": av1.LETTERS, "photos": av1.LETTERS}
+TOLD = {"drawings": av1.DRAWING, "letters": av1.LETTERS, "photos": av1.LETTERS}
 METRICS = "PSNR", "LPIPS", "DISTS"
 
 Bytes = NDArray[np.uint8]
@@ -63,7 +63,7 @@ def main() -> None:
 
 def kind_of(pixels: Bytes) -> str:
     look = look_at(pixels)
-    return "screens" if look.is_screen else "letters" if look.is_text else "photos"
+    return "drawings" if look.drawn else "letters" if look.is_text else "photos"
 
 
 class Measured:

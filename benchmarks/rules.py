@@ -74,17 +74,11 @@ def never(_: object) -> bool:
     return False
 
 
-def drawn_is_screen(pixels: Bytes) -> bool:
-    return True
-
-
 # What the encoder is without a rule: names of its modules, and what they are then.
 WITHOUT: dict[str, list[Patch]] = {
     "palettes are drawn (has_few_colours)": [(features, "has_few_colours", never)],
-    "screens told from other drawings: all are": [(features, "has_hard_steps", drawn_is_screen)],
-    "screens told from other drawings: none is": [(features, "has_hard_steps", never)],
-    "screens: no extra sharpness": [(av1, "SCREEN", av1.LETTERS)],
-    "screens: libaom is told": [(av1, "SCREEN", av1.USUAL)],
+    "drawings: no extra sharpness": [(av1, "DRAWING", av1.LETTERS)],
+    "drawings: libaom is told": [(av1, "DRAWING", av1.USUAL)],
     "letters are looked for": [(features, "has_letters", never)],
     "letters: libaom is told": [(candidates, "COPYING_LEVEL", 1001)],
     "letters: libaom is told from 500 on only": [(candidates, "COPYING_LEVEL", 0)],
@@ -92,7 +86,7 @@ WITHOUT: dict[str, list[Patch]] = {
     "exact stays, from 900 on": [(candidates, "EXACT_LEVEL", 1001)],
     "exact: a quick try first": [(candidates, "LEAST_OF_QUICK", 0.0)],
     "exact: only where networks spend on changes": [(candidates, "FOR_A_CHANGE", 0.0)],
-    "letters: a quick try first": [(fitted, "QUICK_MAY_COST", 1e9)],
+    "letters and drawings: quick AV1 first": [(fitted, "QUICK_MAY_COST", 1e9)],
     "promises kept by finer AV1": [(candidates, "FINEST_AV1", 0)],
     "tiles in one piece": [(encoder, "LONGEST", 1)],
     "smooth tiles get more": [(allocation, "FOR_EACH_BIT", 0)],

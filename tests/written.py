@@ -9,7 +9,7 @@ NAMES = {CoderId.LEARNED: "learned", CoderId.LOSSLESS: "lossless", CoderId.AV1: 
 
 
 def kinds(data: bytes) -> list[str]:
-    """What each tile of a file is kept as: learned, lossless, AV1, AV1 photo (with its margin), or
+    """What each tile of a file is kept as: learned, lossless, AV1, AV1 margin (with its margin), or
     one of a block, where it is not the only one of its piece."""
     header = container.read_header(data)
     found = []
@@ -17,7 +17,7 @@ def kinds(data: bytes) -> list[str]:
         piece = header.pieces[number]
         name = NAMES[CoderId(piece.coder)]
         if piece.margin and piece.coder == CoderId.AV1:
-            name += " photo"
+            name += " margin"
         found.append(f"{name} block" if piece.rows * piece.columns > 1 else name)
     return found
 
@@ -37,4 +37,4 @@ def unlearned(kind: str, payload: bytes, level: int = 500, columns: int = 1) -> 
     """A tile, or so many side by side, of another kind, as `kinds` calls it."""
     name = kind.removesuffix(" block")
     coder = CoderId.LOSSLESS if name == "lossless" else CoderId.AV1
-    return Piece(payload, coder, level, columns=columns, margin=name == "AV1 photo")
+    return Piece(payload, coder, level, columns=columns, margin=name == "AV1 margin")

@@ -60,7 +60,7 @@ def mixtures() -> dict[str, tuple[Picture, int, str]]:
         "lossless-tile": (Picture(np.hstack([words, photo(60, 120)])), 1000, "lossless"),
         "lossless-block": (Picture(np.tile(drawing(300, 150), (2, 4, 1))), 500, "lossless block"),
         "av1-tile": (Picture(np.hstack([window, photo(150, 100)])), 300, "AV1"),
-        "av1-photo": (Picture(np.hstack([letters, photo(150, 100)])), 300, "AV1 photo"),
+        "av1-photo": (Picture(np.hstack([letters, photo(150, 100)])), 300, "AV1 margin"),
         "av1-block": (Picture(np.tile(screen(150, 420), (2, 2, 1))), 200, "AV1 block"),
     }
 

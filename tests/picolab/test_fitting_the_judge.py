@@ -73,7 +73,7 @@ def test_the_limit_of_quick_av1_rules_out_nothing_that_won_much() -> None:
         lettered(learned=2.0, careful=1.0, quick=1.5),
         lettered(learned=2.0, careful=2.1, quick=3.0),  # careful AV1 lost
         lettered(learned=2.0, careful=1.9999, quick=2.8),  # it won a trifle
-        lettered(learned=2.0, careful=1.0, quick=9.0, photographed=False),
+        lettered(learned=2.0, careful=1.0, quick=1.2, photographed=False),
     ]
     assert fit_quick_av1(crops, BITS_ALONE) == 1.1
 

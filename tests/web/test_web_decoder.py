@@ -142,12 +142,12 @@ def test_every_first_byte_of_a_piece_is_taken_or_refused_alike(built: Path, tmp_
 
 
 @needs_av1
-@pytest.mark.parametrize("kind", ["AV1", "AV1 photo"])
+@pytest.mark.parametrize("kind", ["AV1", "AV1 margin"])
 def test_every_bit_of_an_av1_streams_head_matters_alike(
     built: Path, tmp_path: Path, kind: str
 ) -> None:
     """Flips make, among others, another profile, another size, 10 bits and film grain."""
-    margin = 2 * MARGIN if kind == "AV1 photo" else 0
+    margin = 2 * MARGIN if kind == "AV1 margin" else 0
     good = av1(drawing(40 + margin, 50 + margin))
     sequence, frame = good[: 2 + good[1]], good[2 + good[1] :]
     assert sequence[0] == 0x0A and frame[0] == 0x32

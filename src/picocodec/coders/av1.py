@@ -24,10 +24,10 @@ from picocodec.format.tiles import Tile
 SPEED = 6
 
 # What libaom is told: that a picture has letters, so that it may copy them from each other, which
-# switches its loop filters off; and that it is a screen, where those need no extra sharpness.
+# switches its loop filters off; and that it is drawn, where those need no extra sharpness.
 USUAL: dict[str, str] = {}
 LETTERS = {"tune-content": "screen"}
-SCREEN = {"tune-content": "screen", "sharpness": "0"}
+DRAWING = {"tune-content": "screen", "sharpness": "0"}
 
 # Between two steps of the quantiser, of which there are 63, these make sizes of their own.
 # Each coarser matrix of quantisation takes some 5 % less, the others a part of that.

@@ -37,9 +37,10 @@ QUICKEST = 9  # libaom's speed of a quick try, which takes a twentieth of the ti
 FINEST_AV1 = 98  # libavif's quality; beyond, libaom is lossless
 LEAST_OF_QUICK = 0.6  # what careful lossless coding takes of the bytes of a quick one, at least
 
-# Bits that the networks spend on each pixel which is not as the one to its left, from which on
-# exact pixels may cost less, where no screen repeats itself.
-FOR_A_CHANGE = 0.5
+# How many times the bits of a photo's pixel the networks spend on each pixel of a flat tile that is
+# not as the one to its left, from which on it may be drawn: photos, flat where they are dark or
+# white, take less.
+FOR_A_CHANGE = 1.25
 
 # Of a tile with its margin, what it owns; of an area without, all.
 _WITHIN = {True: np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN], False: np.s_[:, :]}
@@ -58,10 +59,10 @@ class Place:
 @dataclass(frozen=True)
 class Area:
     """What a piece is to cover: its pixels, the rows and columns of tiles in them, and whether it
-    is a screen, photographed text, or is to have a margin."""
+    is drawn, photographed text, or is to have a margin."""
 
     pixels: Tile
-    is_screen: bool
+    is_drawn: bool
     is_text: bool
     margin: bool = False
     rows: int = 1
@@ -102,7 +103,7 @@ class Tries:
         level = min(max(self.level + place.offset, 0), LEVEL_STEPS)
         candidate = self.coder.encode(with_margin(self.rgb, place.tile), level)
         piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
-        area = Area(place.tile, place.look.is_screen, place.look.is_text, margin=True)
+        area = Area(place.tile, place.look.drawn, place.look.is_text, margin=True)
         return Way(piece, partial(self._cost, candidate, area))
 
     def _cost(self, candidate: Candidate, area: Area) -> float:
@@ -112,8 +113,10 @@ class Tries:
     def alone(self, place: Place, learned: Way, threads: int) -> Way:
         """The best way for a tile alone, the networks' being known; by so many threads."""
         best, look = learned, place.look
-        area = Area(place.tile, look.is_screen, look.is_text, margin=not look.is_screen)
-        if look.drawn and self._may_be_exact(look, learned):
+        spent = 8 * len(learned.piece.payload)
+        is_drawn = look.drawn and spent >= FOR_A_CHANGE * self._photo_bits * look.changes
+        area = Area(place.tile, is_drawn, look.is_text, margin=not is_drawn)
+        if is_drawn:
             best = self.exact(area, best)
             if best is not learned and self.level >= EXACT_LEVEL:
                 return best
@@ -136,20 +139,15 @@ class Tries:
         easy = not best.is_judged and judge.is_easy(part(self.rgb, area.pixels))
         return easy or best.cost < math.inf
 
-    @staticmethod
-    def _may_be_exact(look: Look, learned: Way) -> bool:
-        """Whether a drawn tile may cost less as it is, by what the networks spend on it."""
-        return look.is_screen or 8 * len(learned.piece.payload) >= FOR_A_CHANGE * look.changes
-
     def _is_worth_av1(self, area: Area, best: Way, threads: int) -> bool:
-        """Whether a tile is to be tried as careful AV1. Of photos that may have letters most have
-        none, and a quick try says so in a twentieth of the time."""
-        if area.is_screen or self.effort.photos or (area.is_text and best.cost == math.inf):
-            return True
-        if not area.is_text or self.speed is None:
-            return False
+        """Whether a tile is to be tried as careful AV1. Of photos that are flat in part or may have
+        letters most are better without, and a quick try says so in a twentieth of the time."""
+        may_be = area.is_drawn or area.is_text
+        if self.speed is None or not may_be or self.effort.photos or best.cost == math.inf:
+            return may_be or self.effort.photos
         most = fitted.QUICK_MAY_COST * best.cost
-        quick = self._by_av1(area, Av1Coder(self._av1_quality, threads, QUICKEST))
+        coder = Av1Coder(self._av1_quality, threads, QUICKEST, self._told(area))
+        quick = self._by_av1(area, coder)
         return quick is not None and 8 * len(quick.piece.payload) < most and quick.cost < most
 
     def exact(self, area: Area, best: Way) -> Way:
@@ -158,8 +156,7 @@ class Tries:
         quick = LosslessCoder(quick=True).encode(pixels)
         if LEAST_OF_QUICK * Judge.exact(len(quick.payload)) >= best.cost:
             return best
-        pains = 100 if area.is_screen else self.effort.pains
-        payload = LosslessCoder(pains=pains).encode(pixels).payload
+        payload = LosslessCoder().encode(pixels).payload
         piece = Piece(payload, CoderId.LOSSLESS, self.level, area.rows, area.columns)
         return min(best, Way(piece, Judge.exact(len(payload))), key=attrgetter("cost"))
 
@@ -186,13 +183,16 @@ class Tries:
         """An area in as many bytes as there may be: by the networks, where it is a tile, or as AV1,
         whichever is nearer to the pixels; None where neither is so small."""
         found = self._largest_av1(area, most, threads) if self.speed is not None else []
-        if area.margin:
+        if area.rows == area.columns == 1:
             found += self._largest_learned(area, most)
         own, judge = part(self.rgb, area.pixels), self.judges[area.is_text]
-        within = _WITHIN[area.margin]
+
+        def distortion(made: tuple[Piece, Candidate]) -> float:
+            return judge.distortion(own, made[1].shown[_WITHIN[made[0].margin]])
+
         # What fills the size comes first: looks decide among those that do.
         full = [c for c in found if len(c[1].payload) >= (1 - TOLERANCE) * most] or found
-        nearest = min(full, key=lambda c: judge.distortion(own, c[1].shown[within]), default=None)
+        nearest = min(full, key=distortion, default=None)
         return nearest[0] if nearest else None
 
     def _largest_learned(self, area: Area, most: int) -> list[tuple[Piece, Candidate]]:
@@ -232,6 +232,12 @@ class Tries:
         return [(Piece(best.payload, CoderId.AV1, self.level, *extent), best)]
 
     @property
+    def _photo_bits(self) -> float:
+        """What the networks spend on a pixel of photos, typically, at the level."""
+        first, growth = fitted.BITS
+        return first * growth ** (self.level / LEVEL_STEPS)
+
+    @property
     def _av1_quality(self) -> int:
         """libavif's, for the level."""
         share = self.level / LEVEL_STEPS
@@ -240,8 +246,8 @@ class Tries:
 
     def _told(self, area: Area) -> Mapping[str, str]:
         """What libaom is told."""
-        if area.is_screen:
-            return av1.SCREEN
+        if area.is_drawn:
+            return av1.DRAWING
         return av1.LETTERS if area.is_text and self.level >= COPYING_LEVEL else av1.USUAL
 
 

@@ -11,12 +11,10 @@ MOST_EFFORT = 9
 @dataclass(frozen=True)
 class Effort:
     """`av1` is the speed of libaom by which AV1 is tried, None where it is not. `photos` asks for
-    it in every tile, not only in what is drawn or may have letters. `pains` are WebP's, for what
-    is no screen: all of them take a photo three times as long, and save 0.5 %."""
+    it in every tile, not only in what may be drawn or have letters."""
 
     av1: int | None
     photos: bool = False
-    pains: int = 75
 
 
 # From what takes the networks' time and little more to what takes tens of times as long.
@@ -27,10 +25,10 @@ _EFFORTS = (
     Effort(av1=7),
     Effort(av1=7),
     Effort(av1=6),
-    Effort(av1=5, pains=100),
-    Effort(av1=5, pains=100),
-    Effort(av1=5, photos=True, pains=100),
-    Effort(av1=4, photos=True, pains=100),
+    Effort(av1=5),
+    Effort(av1=5),
+    Effort(av1=5, photos=True),
+    Effort(av1=4, photos=True),
 )
 
 

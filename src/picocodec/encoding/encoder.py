@@ -104,7 +104,7 @@ class Encoder:
         piece, first = pieces[largest], header.pieces[largest].first
         look = self.places[first].look
         pixels = area_of(header.width, header.height, first, piece.rows, piece.columns)
-        area = Area(pixels, look.is_screen, look.is_text, piece.margin, piece.rows, piece.columns)
+        area = Area(pixels, look.drawn, look.is_text, piece.margin, piece.rows, piece.columns)
         # Its length and its own level may take three bytes more in the header.
         most = len(piece.payload) + size - len(data) - 3
         tries = Tries(self.picture.rgb, header.level, self.learned, self.effort)
@@ -146,8 +146,7 @@ def _blocks(places: list[Place], width: int, height: int) -> Iterator[_Block]:
             together = None
             if len(members) > 1 and all(look.drawn for look in looks):
                 pixels = area_of(width, height, first, rows, columns)
-                is_screen = any(look.is_screen for look in looks)
-                together = Area(pixels, is_screen, False, rows=rows, columns=columns)
+                together = Area(pixels, True, False, rows=rows, columns=columns)
             yield _Block(tuple(members), together)
 
 

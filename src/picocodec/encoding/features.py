@@ -18,11 +18,6 @@ Bytes = NDArray[np.uint8]
 # noise leaves a photo far fewer.
 FLAT_SHARE = 0.3
 
-# Of all pixels of a flat tile, the hard steps from which on it is taken for part of a screen, with
-# photos on it or without: four times what photos have at most (benchmarks/screens.py).
-HARD_SHARE = 0.0001
-HARD_STEP = 16
-
 FEW_COLOURS = 64
 
 # In squares of 8x8 pixels whose brightness differs by so much, the share of pixels within a fifth
@@ -33,14 +28,12 @@ CONTRAST = 48
 
 @dataclass(frozen=True)
 class Look:
-    """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), whether it may
-    have letters, and whether it is surely part of a screen; beside that, how many of its pixels are
-    not as the one to their left."""
+    """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), and whether it
+    may have letters; beside that, how many of its pixels are not as the one to their left."""
 
     drawn: bool
     gradient: float
     lettered: bool = False
-    is_screen: bool = False
     changes: int = field(default=0, compare=False)
 
     @property
@@ -54,13 +47,7 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
     brightness = np.asarray(Image.fromarray(pixels).convert("L"))
     changes = count_changes(pixels)
     drawn = _is_flat(pixels, changes) or has_few_colours(pixels)
-    return Look(
-        drawn,
-        log_gradient(brightness),
-        has_letters(brightness),
-        is_screen=drawn and has_hard_steps(pixels),
-        changes=changes,
-    )
+    return Look(drawn, log_gradient(brightness), has_letters(brightness), changes)
 
 
 def log_gradient(brightness: NDArray[np.uint8]) -> float:
@@ -96,22 +83,6 @@ def has_few_colours(pixels: Bytes) -> bool:
     they may be drawn and hardly any equal its neighbour."""
     r, g, b = (pixels[::4, ::4, c].astype(np.uint32) for c in range(3))
     return bool(np.unique(r << 16 | g << 8 | b).size <= min(FEW_COLOURS, r.size / 4))
-
-
-def has_hard_steps(pixels: Bytes) -> bool:
-    """Whether a tile has what lenses and JPEG do not leave."""
-    return hard_share(pixels) >= HARD_SHARE
-
-
-def hard_share(pixels: Bytes) -> float:
-    """Of all pixels of a tile, those at an edge between two plain areas with nothing between."""
-    steps = 0
-    for rows in (pixels, pixels.transpose(1, 0, 2)):
-        equal = _all_equal(rows[:, 1:], rows[:, :-1])
-        difference = np.abs(rows[:, 2:-1].astype(np.int16) - rows[:, 1:-2])
-        step = np.maximum.reduce([difference[:, :, c] for c in range(3)]) >= HARD_STEP
-        steps += int(np.count_nonzero(equal[:, :-2] & step & equal[:, 2:]))
-    return steps / (pixels.shape[0] * pixels.shape[1])
 
 
 def _all_equal(a: Bytes, b: Bytes) -> NDArray[np.bool_]:

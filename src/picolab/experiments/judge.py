@@ -126,26 +126,27 @@ def fit_bits(crops: Sequence[Crop]) -> Exponential:
 
 
 def fit_quick_av1(crops: Sequence[Crop], judge: Judgement) -> float:
-    """The cost of quick AV1 of letters, in costs of the networks, up to which careful AV1 is tried.
+    """The cost of quick AV1 of letters and drawings, in costs of the best other way, up to which
+    careful AV1 is tried.
 
     Of the trials that careful AV1 won those furthest out are given up, as long as all trials lose
     no more than `LOSS`. Raises `ValueError` where it won in hardly any.
     """
     tries = []  # where the limit would be for it, and the logarithm of what careful AV1 saves
-    for crop in (c for c in crops if c.look.is_text):
+    for crop in crops:
         for quick in (t for t in crop.trials if t.coder == "av1, quick"):
-            (learned,) = crop.at(quick.level, "learned")
             careful = [t for t in crop.at(quick.level, "av1") if t.quality == quick.quality]
-            costs = [judge.cost(t, letters=True) for t in (learned, quick, *careful)]
+            others = crop.at(quick.level, "learned", "exact")
+            costs = [judge.cost(t, crop.look.is_text) for t in (quick, *careful, *others)]
+            best = min(costs[2:])
             # Bits alone rule a try out, too, before its pixels are looked at.
-            at = max(costs[1], quick.bits) / costs[0]
-            tries.append((at, max(math.log(costs[0] / costs[-1]), 0.0)))
+            tries.append((max(costs[0], quick.bits) / best, max(math.log(best / costs[1]), 0.0)))
     may_lose = LOSS * len(tries)
     for at, saved in sorted(tries, reverse=True):
         may_lose -= saved
         if may_lose < 0:
             return at
-    raise ValueError("careful AV1 of letters won in hardly any crop: measure more of text")
+    raise ValueError("careful AV1 won in hardly any crop: measure more of text, graphics")
 
 
 def report(crops: Sequence[Crop], judge: Judgement, rates: dict[str, Exponential]) -> str:

@@ -111,10 +111,10 @@ class Collector:
     def _av1(self, own: Bytes, grown: Bytes, look: Look, level: int, change: int) -> list[Trial]:
         quality = round(min(max(typical_quality(level) + change, 1), 98))
         letters = look.lettered and level >= LEVEL_STEPS // 2
-        told = av1.SCREEN if look.is_screen else av1.LETTERS if letters else av1.USUAL
+        told = av1.DRAWING if look.drawn else av1.LETTERS if letters else av1.USUAL
         tries = [("av1", av1.SPEED, told)]
-        if look.is_text:
-            tries.append(("av1, quick", QUICKEST, av1.USUAL))
+        if look.drawn or look.is_text:
+            tries.append(("av1, quick", QUICKEST, told))
         trials = []
         for name, speed, options in tries:
             stream = encode_av1(grown, quality, speed=speed, told=options)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # a process that starts again loads PyTorch once, not before and after
     import torch
 
-JEMALLOC = {"MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always"}
+# Pages kept for ever would fill memory: what a step takes is of other sizes each time, which are
+# those of the samples that perceptual losses see.
+JEMALLOC = {"MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000,thp:always"}
 GLIBC = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 33),

@@ -36,7 +36,7 @@ def test_at_high_qualities_it_keeps_what_the_latent_does_not() -> None:
     rng = np.random.default_rng(0)
     grainy = (photo(96, 96) + rng.normal(0, 6, (96, 96, 1))).clip(0, 255).astype(np.uint8)
     data = picocodec.encode(grainy, 100)
-    assert kinds(data) == ["AV1 photo"]
+    assert kinds(data) == ["AV1 margin"]
     shown = picocodec.decode(data)
     learned = picocodec.encode(grainy, 79, effort=0)
     assert kinds(learned) == ["learned"]
@@ -52,7 +52,7 @@ def test_signs_are_read_better_beside_photos_that_are_learned(
     grainy = (photo(150, 100) + grain).clip(0, 255).astype(np.uint8)
     both = np.concatenate([sign(150, 504), grainy], axis=1)
     data = picocodec.encode(both, quality)
-    assert kinds(data) == ["AV1 photo", "learned"]
+    assert kinds(data) == ["AV1 margin", "learned"]
     assert picocodec.read_info(data).learned_tiles == 1
     decoded = picocodec.decode(data)
     with monkeypatch.context() as patched:
@@ -81,7 +81,7 @@ def test_its_margin_fades_into_a_learned_neighbour() -> None:
     assert stream is not None
     coder = LearnedCoder(model)
     right_payload = coder.encode(with_margin(SIGN_BESIDE_PHOTO, right), 300).payload
-    pieces = unlearned("AV1 photo", stream, 300), learned(right_payload, 300)
+    pieces = unlearned("AV1 margin", stream, 300), learned(right_payload, 300)
     faded = picocodec.decode(forged(*pieces)).astype(int)
     shown = [
         decode_av1(stream, left.grown(MARGIN)),
@@ -115,7 +115,7 @@ def test_regions_and_previews_are_those_of_the_whole() -> None:
 def test_a_stream_without_the_margin_is_corrupt() -> None:
     own = encode_av1(SIGN_BESIDE_PHOTO[:, :504], 40)
     assert own is not None
-    data = forged(*[unlearned("AV1 photo", own, 300)] * 2)
+    data = forged(*[unlearned("AV1 margin", own, 300)] * 2)
     with pytest.raises(CorruptTile, match="504x150 pixels for a tile of 512x158"):
         picocodec.decode(data)
 

@@ -71,7 +71,7 @@ def test_a_picture_of_one_tile_pays_at_most_32_bytes() -> None:
 
 
 def test_everything_written_is_read() -> None:
-    pieces = [learned(b"first tile", 400), unlearned("AV1 photo", b"second")]
+    pieces = [learned(b"first tile", 400), unlearned("AV1 margin", b"second")]
     data = a_file(gray=True, realism=128, pieces=pieces)
     header = container.read_header(data)
     assert (header.width, header.height, header.level) == (600, 400, 500)
