@@ -23,11 +23,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from picocodec.coders.learned import LearnedCoder, decode_symbols
+from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import LEAST, MOST
 from picocodec.encoding.features import look_at
 from picocodec.format import tiles
-from picocodec.images.canvas import own, with_margin
+from picocodec.format.tiles import MARGIN
+from picocodec.images.canvas import with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.data.crops import TileFile
@@ -50,11 +51,11 @@ def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -
     tile, x = tiles.layout(rgb.shape[1], rgb.shape[0])[0], to_tensor(rgb)
     rows = []
     for level in LEVELS:
-        data = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
-        z, symbols = decode_symbols(model, data, tile, level)
-        y = to_tensor(own(model.synthesise(symbols, z, level, model.realism), tile))
+        candidate = LearnedCoder(model).encode(with_margin(rgb, tile), level)
+        y = to_tensor(candidate.shown[MARGIN:-MARGIN, MARGIN:-MARGIN])
         distances = [(x - y).square().mean(), *(judge(x, y) for judge in judges)]
-        rows.append([len(data), *map(float, distances), 255 * float(smooth_loss(x, y))])
+        size = len(candidate.payload)
+        rows.append([size, *map(float, distances), 255 * float(smooth_loss(x, y))])
     return np.array(rows)
 
 

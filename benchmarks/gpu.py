@@ -41,8 +41,10 @@ def networks(shape: Shape, batch: int, device: torch.device) -> dict[str, Callab
     coded, noise = torch.ones_like(symbols), random(shape.noise_channels, 2 * side)
     level = torch.full((batch,), 0.5, device=device)
     return {
-        "encode": lambda: context(analysis(picture, level)[0], z, coded, level),
-        "decode": lambda: synthesis(symbols, z, level, level, noise),
+        "encode": lambda: context(analysis(picture, level)[0], coded, z, level)[0],
+        "decode": lambda: synthesis(
+            context(symbols, torch.zeros_like(coded), z, level)[1], level, level, noise
+        ),
     }
 
 

@@ -78,7 +78,7 @@ class Encoder:
         self.workers, self.threads = share(threads, len(layout))
         self.learned = LearnedCoder(load_model(model, self.threads))
         if self.workers * self.threads > 1:
-            self.learned.model.prepare("context")
+            self.learned.model.prepare("analysis", "context")
         self.chunks = chunks_of(picture)
         looks = list(in_order(self._look_at, layout, self.workers))
         offsets = level_offsets(looks)
