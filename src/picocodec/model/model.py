@@ -21,7 +21,6 @@ import io
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,23 +159,19 @@ class Model:
         self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int
     ) -> tuple[Ints, Float]:
         """The symbols of y `[M, h, w]`, zero where `coded` is False, and `dequantise` of them."""
-        symbols, y_hat = self._context(np.where(coded, y, np.float32(0)), coded, z, level)
+        mask = coded[None].astype(np.float32)
+        symbols, y_hat = self._context(y * mask, mask, z, level)
         return np.rint(symbols[0]).astype(np.int32), y_hat
 
     def dequantise(self, symbols: Ints, z: Ints, level: int) -> Float:
         """y_hat `[1, M, h, w]`, what is left of y, of its symbols `[M, h, w]`."""
-        return self._context(symbols[None], np.zeros(symbols.shape, bool), z, level)[1]
+        values = symbols[None].astype(np.float32)
+        return self._context(values, np.zeros_like(values), z, level)[1]
 
-    def _context(
-        self, values: NDArray[Any], coded: NDArray[np.bool_], z: Ints, level: int
-    ) -> list[Float]:
-        feed = {
-            "values": values.astype(np.float32, copy=False),
-            "coded": coded[None].astype(np.float32),
-            "z": z[None].astype(np.float32),
-            "level": _level(level),
-        }
-        return self._sessions.run("context", feed)
+    def _context(self, values: Float, coded: Float, z: Ints, level: int) -> list[Float]:
+        """Symbols and y_hat, `values` being y where `coded` is 1 and symbols where it is 0."""
+        feed = {"values": values, "coded": coded, "level": _level(level)}
+        return self._sessions.run("context", {**feed, "z": z[None].astype(np.float32)})
 
     def synthesise(
         self,
