@@ -17,11 +17,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from picocodec.format.tiles import TILE
-from picolab.networks.cost import TILE as CANVAS  # what the networks see of a tile
+from picocodec.format.tiles import MARGIN, TILE
 from picolab.networks.model import SQUARE, Codec
 from picolab.networks.shape import Shape, read_shape
 from picolab.release.graphs import released_graphs
+
+CANVAS = TILE + 2 * MARGIN  # side of what the networks see of a tile
 
 
 def networks(shape: Shape, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
