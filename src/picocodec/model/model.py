@@ -82,8 +82,7 @@ class Model:
         return low * (high / low) ** (level / LEVEL_STEPS)
 
     def prepare(self, *names: str) -> None:
-        """Begin to load networks, each in a thread of its own, beside what comes before their
-        use."""
+        """Begin to load networks, each in a thread of its own, beside what comes before them."""
         self._sessions.prepare(*names)
 
     @cached_property

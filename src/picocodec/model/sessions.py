@@ -50,8 +50,7 @@ class Sessions:
         self._locks = {name: Lock() for name in files.hashes}
 
     def prepare(self, *names: str) -> None:
-        """Begin to load networks, each in a thread of its own, beside what comes before their
-        use."""
+        """Begin to load networks, each in a thread of its own, beside what comes before them."""
         for name in names:
             Thread(target=self._load_quietly, args=(name,)).start()
 
