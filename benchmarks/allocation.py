@@ -6,10 +6,9 @@ Each held-out tile is coded at several levels; between these, the logarithms of 
 distances are interpolated. Then every tile at one level is compared with levels by gradient, as
 `picocodec.encoding.allocation` has them for the tiles of one picture, for several factors; a
 constant added to all levels keeps the sum of the bytes. PSNR in decibels of RGB, mean over the
-tiles like LPIPS and DISTS; the error of smooth surfaces (`picolab.losses.fidelity.smooth_loss`) in
-steps of 255; and how far tiles lie apart in LPIPS, the standard deviation of its logarithm to base
-2. How well the gradient foretells a tile's bytes comes first: the power of it that they grow as,
-and the correlation of logarithms.
+tiles like LPIPS and DISTS; and how far tiles lie apart in LPIPS, the standard deviation of its
+logarithm to base 2. How well the gradient foretells a tile's bytes comes first: the power of it
+that they grow as, and the correlation of logarithms.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from picocodec.coders.learned import LearnedCoder, decode_symbols
+from picocodec.coders.learned import LearnedCoder
 from picocodec.encoding.allocation import LEAST, MOST
 from picocodec.encoding.features import look_at
 from picocodec.format import tiles
-from picocodec.images.canvas import own, with_margin
+from picocodec.format.tiles import MARGIN
+from picocodec.images.canvas import with_margin
 from picocodec.model.model import Model
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.data.crops import TileFile
 from picolab.losses.dists import DISTS
-from picolab.losses.fidelity import smooth_loss
 from picolab.losses.lpips import LPIPS
 
 LEVELS = 50, 100, 200, 300, 400, 500, 600, 700
@@ -46,20 +45,19 @@ def to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def measure(model: Model, rgb: NDArray[np.uint8], judges: tuple[LPIPS, DISTS]) -> Floats:
-    """Bytes, mean squared error, LPIPS, DISTS and the error of smooth surfaces `[levels, 5]`."""
+    """Bytes, mean squared error, LPIPS and DISTS `[levels, 4]`."""
     tile, x = tiles.layout(rgb.shape[1], rgb.shape[0])[0], to_tensor(rgb)
     rows = []
     for level in LEVELS:
-        data = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
-        z, symbols = decode_symbols(model, data, tile, level)
-        y = to_tensor(own(model.synthesise(symbols, z, level, model.realism), tile))
+        candidate = LearnedCoder(model).encode(with_margin(rgb, tile), level)
+        y = to_tensor(candidate.shown[MARGIN:-MARGIN, MARGIN:-MARGIN])
         distances = [(x - y).square().mean(), *(judge(x, y) for judge in judges)]
-        rows.append([len(data), *map(float, distances), 255 * float(smooth_loss(x, y))])
+        rows.append([len(candidate.payload), *map(float, distances)])
     return np.array(rows)
 
 
 def at_levels(measured: Floats, levels: Floats) -> Floats:
-    """The means over tiles, MSE as PSNR, of `measured` `[tiles, levels, 5]` at levels `[tiles]`,
+    """The means over tiles, MSE as PSNR, of `measured` `[tiles, levels, 4]` at levels `[tiles]`,
     and the spread of LPIPS."""
     each = np.array(
         [
@@ -100,14 +98,14 @@ def main() -> None:
     for level, sizes in zip(LEVELS, np.log2(measured[:, :, 0]).T, strict=True):
         power = np.polyfit(gradients, sizes, 1)[0]
         print(f"| {level} | {power:.2f} | {np.corrcoef(gradients, sizes)[0, 1]:.2f} |")
-    columns = ("quality", "factor", "bytes", "PSNR", "LPIPS", "DISTS", "smooth", "spread")
+    columns = ("quality", "factor", "bytes", "PSNR", "LPIPS", "DISTS", "spread")
     print(f"\n| {' | '.join(columns)} |\n|" + " --- |" * len(columns))
     for quality in map(float, args.qualities.split(",")):
         size = at_levels(measured, np.full(len(chosen), 10 * quality))[0]
         for factor in FACTORS:
             offsets = np.clip(factor * (gradients.mean() - gradients), LEAST, MOST)
-            n, psnr, lpips, dists, smooth, spread = with_same_bytes(measured, offsets, size)
-            row = f"{n:.0f} | {psnr:.2f} | {lpips:.4f} | {dists:.4f} | {smooth:.3f} | {spread:.2f}"
+            n, psnr, lpips, dists, spread = with_same_bytes(measured, offsets, size)
+            row = f"{n:.0f} | {psnr:.2f} | {lpips:.4f} | {dists:.4f} | {spread:.2f}"
             print(f"| {quality:g} | {factor} | {row} |")
 
 

@@ -63,7 +63,7 @@ def main() -> None:
 
 def kind_of(pixels: Bytes) -> str:
     look = look_at(pixels)
-    return "drawings" if look.drawn else "letters" if look.is_text else "photos"
+    return "drawings" if look.flat else "letters" if look.is_text else "photos"
 
 
 class Measured:

@@ -27,6 +27,7 @@ from picocodec.coders.learned import LearnedCoder, decode_symbols
 from picocodec.format import tiles
 from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
+from picocodec.model.noise import noise
 from picocodec.model.store import DEFAULT_MODEL, load_model
 from picolab.evaluation.bjontegaard import Curve, over_images
 from picolab.evaluation.metrics.perceptual import Perceptual
@@ -41,10 +42,13 @@ def feed_of(model: Model, rgb: np.ndarray, tile: tiles.Tile, level: int) -> tupl
     """What the network is given of a tile, and the tile's bytes."""
     data = LearnedCoder(model).encode(with_margin(rgb, tile), level).payload
     z, symbols = decode_symbols(model, data, tile, level)
-    feed = {"symbols": symbols[None].astype(np.float32), "z": z[None].astype(np.float32)}
+    feed = {"y_hat": model.dequantise(symbols, z, level)}
     feed["level"] = np.array([level / 1000], np.float32)
     if model.has_dial:
         feed["realism"] = np.array([model.realism], np.float32)
+    if model.noise_channels:
+        rows, columns = (2 * side for side in symbols.shape[1:])
+        feed["noise"] = noise(model.noise_channels, (rows, columns))
     return feed, len(data)
 
 
@@ -57,7 +61,7 @@ class Calibration(CalibrationDataReader):
 
 
 def quantised(source: Path, folder: Path, feeds: list[Feed]) -> Path:
-    """The network with 8-bit 1x1 convolutions behind the context model."""
+    """The network with 8-bit 1x1 convolutions."""
     plain, target = folder / "plain.onnx", folder / "int8.onnx"
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -69,7 +73,6 @@ def quantised(source: Path, folder: Path, feeds: list[Feed]) -> Path:
         node.name
         for node in graph.node
         if node.op_type == "Conv"
-        and node.name.startswith("/synthesis/")
         and "shortcut" not in node.name
         and shapes[node.input[1]][2:] == (1, 1)
     ]

@@ -17,11 +17,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from picocodec.format.tiles import TILE
-from picolab.networks.cost import TILE as CANVAS  # what the networks see of a tile
+from picocodec.format.tiles import MARGIN, TILE
 from picolab.networks.model import SQUARE, Codec
 from picolab.networks.shape import Shape, read_shape
 from picolab.release.graphs import released_graphs
+
+CANVAS = TILE + 2 * MARGIN  # side of what the networks see of a tile
 
 
 def networks(shape: Shape, batch: int, device: torch.device) -> dict[str, Callable[[], Tensor]]:
@@ -41,8 +42,10 @@ def networks(shape: Shape, batch: int, device: torch.device) -> dict[str, Callab
     coded, noise = torch.ones_like(symbols), random(shape.noise_channels, 2 * side)
     level = torch.full((batch,), 0.5, device=device)
     return {
-        "encode": lambda: context(analysis(picture, level)[0], z, coded, level),
-        "decode": lambda: synthesis(symbols, z, level, level, noise),
+        "encode": lambda: context(analysis(picture, level)[0], coded, z, level)[0],
+        "decode": lambda: synthesis(
+            context(symbols, torch.zeros_like(coded), z, level)[1], level, level, noise
+        ),
     }
 
 

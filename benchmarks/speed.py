@@ -74,7 +74,7 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
             indices = model.y_indices_of_tile(tile, z, level)
         with watch.time("encode: context model"):
             coded = indices >= model.skip_below
-            symbols = model.quantise(y, z, coded, level)
+            symbols, _ = model.quantise(y, z, coded, level)
         with watch.time("encode: entropy coding"):
             groups = [(z, model.z_indices(level, tile.z_shape)), (symbols, indices)]
             payload = model.coder.encode(groups)
@@ -89,8 +89,10 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
         with watch.time("decode: entropy coding"):
             symbols = reader.read(indices)
             reader.finish()
-        with watch.time("decode: context model and synthesis"):
-            pixels = model.synthesise(symbols, z, level)
+        with watch.time("decode: context model"):
+            y_hat = model.dequantise(symbols, z, level)
+        with watch.time("decode: synthesis"):
+            pixels = model.synthesise(y_hat, level)
         with watch.time("decode: to pixels"):
             rows = slice(tile.top, tile.top + tile.height)
             out[rows, tile.left : tile.left + tile.width] = own(pixels, tile)

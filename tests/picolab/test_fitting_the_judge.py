@@ -60,7 +60,7 @@ def free(coder: str, bits: float, quality: int = 0) -> Trial:
 
 def lettered(learned: float, careful: float, quick: float, photographed: bool = True) -> Crop:
     trials = [free("learned", learned), free("av1", careful, 40), free("av1, quick", quick, 40)]
-    look = Look(drawn=not photographed, gradient=1.0, lettered=True)
+    look = Look(flat=not photographed, gradient=1.0, lettered=True)
     return Crop("text", 0, look, trials)
 
 

@@ -98,10 +98,14 @@ def test_released_graphs_compute_what_was_trained(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(ours_y, y, atol=1e-5 * y.abs().max().item(), rtol=0)
     z = z.round()
     prior = codec.context_decoder(z, level)
-    y_hat = codec.context_model.decode(prior, symbols, level)
+    zeros = torch.zeros_like(symbols)
+    same, y_hat = codec.context_model.run(prior, symbols, zeros, level)
+    assert torch.equal(same, symbols)
+    latent = graphs["context"].module(symbols, zeros, z, level)[1]
+    torch.testing.assert_close(latent, y_hat, atol=1e-5 * y_hat.abs().max().item(), rtol=0)
     for dial, r in ((noise, realism), (None, None)):
         decoded = from_patches(codec.decoder(y_hat, level, r, dial)) + 0.5
-        got = graphs["synthesis"].module(symbols, z, level, r, dial)
+        got = graphs["synthesis"].module(y_hat, level, r, dial)
         torch.testing.assert_close(got, decoded, atol=1e-5 * decoded.abs().max().item(), rtol=0)
 
 
@@ -112,11 +116,12 @@ def test_the_encoder_finds_the_symbols_of_training() -> None:
     y, z = codec.encoder(torch.rand(1, 192, 16, 24) - 0.5, level)
     cell = codec.code(y, z, level, torch.float32, hard=True)[0]
     context = Context(codec)
-    assert torch.equal(context(y, z.round(), torch.ones_like(y), level), cell.symbols)
-    folded = fold(context)(y, z.round(), torch.ones_like(y), level)
+    ones = torch.ones_like(y)
+    symbols, y_hat = context(y, ones, z.round(), level)
+    assert torch.equal(symbols, cell.symbols) and torch.equal(y_hat, cell.y_hat)
+    folded = fold(context)(y, ones, z.round(), level)[0]
     assert (folded != cell.symbols).float().mean() < 0.005  # sums in another order
-    prior = context.decoder(z.round(), level)
-    y_hat = context.model.decode(prior, cell.symbols, level)
+    y_hat = context(cell.symbols, 0 * ones, z.round(), level)[1]
     torch.testing.assert_close(y_hat, cell.y_hat, atol=1e-3, rtol=1e-3)
 
 
@@ -274,11 +279,12 @@ def test_context_is_causal_over_the_grid() -> None:
     context, level = tiny_codec().eval().context_model, torch.tensor([0.5])
     prior = torch.randn(1, 4 * TINY.context_channels, 2, 2)
     symbols = torch.randn(1, TINY.y_channels, 4, 4).round()
-    base = context.decode(prior, symbols, level)
+    base = context.run(prior, symbols, torch.zeros_like(symbols), level)[1]
     for position, cell in enumerate(GRID_ORDER):
         changed = symbols.clone()
         changed[:, :, cell // 2 :: 2, cell % 2 :: 2] += 3
-        moved = slice_cells(context.decode(prior, changed, level) - base)
+        y_hat = context.run(prior, changed, torch.zeros_like(symbols), level)[1]
+        moved = slice_cells(y_hat - base)
         touched = [bool(part.abs().max() > 1e-6) for part in moved]
         assert touched == [later >= position for later in range(4)]
 

@@ -85,12 +85,13 @@ def furthest(codec: Codec, model: Model, realism: float) -> dict[str, float]:
         theirs = model.analyse(picture.numpy(), level)
         z_symbols = theirs[1][0].round().astype(np.int32)
         coded = model.y_indices(z_symbols, level) >= model.skip_below
-        symbols = model.quantise(theirs[0], z_symbols, coded, level)
+        symbols, latent = model.quantise(theirs[0], z_symbols, coded, level)
         given = torch.from_numpy(noise(toy().noise_channels, (128 // STEP, 192 // STEP)))
         prior = codec.context_decoder(torch.from_numpy(z_symbols)[None].float(), at)
-        y_hat = codec.context_model.decode(prior, torch.from_numpy(symbols)[None].float(), at)
+        values = torch.from_numpy(symbols)[None].float()
+        y_hat = codec.context_model.run(prior, values, torch.zeros_like(values), at)[1]
         shown = from_patches(codec.decoder(y_hat, at, torch.tensor([realism]), given)) + 0.5
-        decoded = model.synthesise(symbols, z_symbols, level, realism)
+        decoded = model.synthesise(latent, level, realism)
         pairs = (y.numpy(), theirs[0]), (z.numpy(), theirs[1]), (shown.numpy(), decoded)
         for name, (ours, other) in zip(apart, pairs, strict=True):
             error = float(abs(ours - other).max() / max(1, abs(other).max()))
@@ -255,9 +256,10 @@ def test_damage_is_told(released: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for path in released.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "synthesis.onnx").write_bytes(b"no graph")
-    with pytest.raises(UnknownModel, match=r"synthesis\.onnx is refused"):
-        recover(folder, Codec(toy()))
+    for name in ("synthesis.onnx", "context.onnx"):
+        (folder / name).write_bytes(b"no graph")
+        with pytest.raises(UnknownModel, match=f"{name} is refused"):
+            recover(folder, Codec(toy()))
 
 
 def test_training_goes_on_from_a_kept_model(

@@ -17,8 +17,9 @@ from picocodec.format.tiles import layout
 from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.noise import noise
+from picocodec.model.runtime import ort
 from picolab.cli import main as picolab
-from picolab.networks.model import Codec
+from picolab.networks.model import SYMBOL_LIMIT, Codec
 from picolab.networks.shape import read_shape
 from picolab.release.files import check_export
 from picolab.release.graphs import released_graphs
@@ -39,17 +40,17 @@ def test_released_networks_compute_what_pytorch_does(model: Model) -> None:
     ours = model.analyse(picture.numpy(), 250)
     np.testing.assert_allclose(ours[0], y.numpy(), atol=1e-3)
     np.testing.assert_allclose(ours[1], z.numpy(), atol=1e-3)
-    symbols = graphs["context"](y, z.round(), torch.ones_like(y), level)
+    ones = torch.ones_like(y)
+    symbols, y_hat = graphs["context"](y, ones, z.round(), level)
     z_symbols = z[0].round().int().numpy()
-    ones = np.ones(y.shape[1:], bool)
-    theirs = model.quantise(y.numpy(), z_symbols, ones, 250)
+    theirs, _ = model.quantise(y.numpy(), z_symbols, ones[0].numpy() > 0, 250)
     assert (theirs != symbols[0].numpy()).mean() < 1e-3
-    exact = symbols[0].int().numpy()
+    latent = model.dequantise(symbols[0].int().numpy(), z_symbols, 250)
+    np.testing.assert_allclose(latent, y_hat.numpy(), atol=1e-3)
     given = torch.from_numpy(noise(TINY.noise_channels, (16, 8), (63, 0)))
     for realism in (0.0, 0.7):
-        at = torch.tensor([realism])
-        out = graphs["synthesis"](symbols, z.round(), level, at, given).numpy()
-        ours = model.synthesise(exact, z_symbols, 250, realism, (63, 0))
+        out = graphs["synthesis"](y_hat, level, torch.tensor([realism]), given).numpy()
+        ours = model.synthesise(latent, 250, realism, (63, 0))
         np.testing.assert_allclose(ours, out, atol=2e-3)
 
 
@@ -57,8 +58,40 @@ def test_symbols_are_zero_where_nothing_is_coded(model: Model) -> None:
     y = np.random.default_rng(0).normal(0, 9, (1, TINY.y_channels, 8, 8)).astype(np.float32)
     coded = np.zeros(y.shape[1:], bool)
     coded[:5] = True
-    symbols = model.quantise(y, np.zeros((TINY.z_channels, 2, 2), np.int32), coded, 800)
+    symbols, _ = model.quantise(y, np.zeros((TINY.z_channels, 2, 2), np.int32), coded, 800)
     assert symbols[:5].any() and not symbols[5:].any()
+
+
+@pytest.mark.parametrize("spread", [1, 30, 1e9])
+def test_an_encoder_knows_what_a_decoder_makes_of_its_symbols(model: Model, spread: float) -> None:
+    """Bit by bit, even where symbols are limited to what an escape holds."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(0, spread, (1, TINY.y_channels, 8, 8)).astype(np.float32)
+    z = rng.integers(-9, 10, (TINY.z_channels, 2, 2)).astype(np.int32)
+    symbols, y_hat = model.quantise(y, z, rng.random(y.shape[1:]) < 0.5, 800)
+    assert np.array_equal(y_hat, model.dequantise(symbols, z, 800))
+    assert (abs(symbols).max() == SYMBOL_LIMIT) == (spread == 1e9)
+
+
+def test_what_a_decoder_is_given_is_no_more_quantised(model: Model) -> None:
+    """Symbols are taken as they are, those too, that only a damaged file has."""
+    symbols = np.full((TINY.y_channels, 4, 4), (1 << 20) + 1, np.int32)
+    z = np.zeros((TINY.z_channels, 1, 1), np.int32)
+    inputs = {"values": symbols[None], "coded": 0 * symbols[None], "z": z[None]}
+    feed = {name: array.astype(np.float32) for name, array in inputs.items()}
+    feed["level"] = np.array([0.8], np.float32)
+    session = ort.InferenceSession(model.folder / "context.onnx")
+    found, y_hat = session.run(["symbols", "y_hat"], feed)
+    assert np.array_equal(found[0], symbols) and np.isfinite(y_hat).all()
+
+
+def test_no_weights_are_stored_twice(model_folder: Path) -> None:
+    graphs = {path.stem: onnx.load(path).graph for path in model_folder.glob("*.onnx")}
+    large = [(n, t.raw_data) for n, g in graphs.items() for t in g.initializer]
+    large = [raw for _, raw in large if len(raw) > 512]
+    assert len(large) > 20 and len(set(large)) == len(large)
+    assert {given.name for given in graphs["synthesis"].input} >= {"y_hat", "level"}
+    assert "context" not in " ".join(node.name for node in graphs["synthesis"].node)
 
 
 def test_weights_are_stored_as_half_with_eight_significant_bits(model_folder: Path) -> None:
@@ -163,5 +196,5 @@ def test_the_shape_of_photo_is_released_and_runs(tmp_path: Path) -> None:
     tile = layout(80, 60)[0]
     payload = LearnedCoder(model).encode(with_margin(rgb, tile), 900).payload
     z, symbols = decode_symbols(model, payload, tile, 900)
-    out = own(model.synthesise(symbols, z, 900), tile)
+    out = own(model.synthesise(model.dequantise(symbols, z, 900), 900), tile)
     assert len(payload) > 100 and out.std() > 10

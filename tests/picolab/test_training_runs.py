@@ -455,9 +455,9 @@ def test_a_checkpoint_becomes_a_model_that_codes_files(lineage: Lineage, tmp_pat
     y, z = model.analyse(picture, 500)
     z_symbols = np.rint(z[0]).astype(np.int32)
     coded = model.y_indices(z_symbols, 500) >= model.skip_below
-    symbols = model.quantise(y, z_symbols, coded, 500)
+    symbols, y_hat = model.quantise(y, z_symbols, coded, 500)
     assert symbols.shape == (TINY.y_channels, 8, 8) and not symbols[~coded].any()
-    decoded = model.synthesise(symbols, z_symbols, 500)
+    decoded = model.synthesise(y_hat, 500)
     assert decoded.shape == picture.shape
     assert np.abs(decoded - picture).mean() < np.abs(picture - 0.5).mean()
 

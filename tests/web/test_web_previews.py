@@ -41,7 +41,7 @@ def serve(page: Page, folder: Path) -> None:
             page[1].files[f"{of}.packed"] = head + zlib.compress(data)
 
 
-def test_previews_are_those_of_python_and_fetch_their_own_networks_alone(
+def test_previews_are_those_of_python_and_fetch_what_they_need_alone(
     page: Page, folder: Path, coded: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(folder.parent))
@@ -66,4 +66,7 @@ def test_previews_are_those_of_python_and_fetch_their_own_networks_alone(
             assert np.abs(found - expected).max() <= 1
         names = {Path(path).name for path in server.sent if path.endswith(".onnx.packed")}
         fetched.append(sorted(name.removesuffix(".onnx.packed") for name in names))
-    assert fetched == [["eighth", "scale_decoder"], ["eighth", "preview", "scale_decoder"]]
+    assert fetched == [
+        ["context", "eighth", "scale_decoder"],
+        ["context", "eighth", "preview", "scale_decoder"],
+    ]

@@ -72,8 +72,8 @@ const scripts = sum(["app.js", "peers.js", "sw.js", "worker.js", "ort/ort-wasm-s
 const page = scripts + sum(["index.html", "style.css", "icon.svg", "manifest.webmanifest"]);
 const runtime = size("ort/ort-wasm-simd-threaded.wasm.packed");
 const described = model("model.toml", "tables.npz.packed");
-const opening = page + runtime + described + networks("scale_decoder", "synthesis");
-const making = opening + networks("analysis", "context");
+const opening = page + runtime + described + networks("scale_decoder", "context", "synthesis");
+const making = opening + networks("analysis");
 const withGpu =
   sum(["gpu.js", "ort/ort-wasm-simd-threaded.jspi.mjs"]) +
   size("ort/ort-wasm-simd-threaded.jspi.wasm.packed");

@@ -21,9 +21,6 @@ from picocodec.model.model import Model
 from picocodec.model.noise import STEP
 from picocodec.model.scale_decoder import Z_LIMIT
 
-# Far beyond any symbol that a picture causes, and what an escape can hold with ease.
-SYMBOL_LIMIT = 1 << 18
-
 Ints = NDArray[np.int32]
 
 
@@ -42,9 +39,9 @@ class LearnedCoder(TileCoder):
         z = np.rint(z_float[0]).clip(-Z_LIMIT, Z_LIMIT).astype(np.int32)
         indices = model.y_indices_of_tile(tile, z, level)
         coded = indices >= model.skip_below
-        symbols = model.quantise(y, z, coded, level).clip(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        symbols, y_hat = model.quantise(y, z, coded, level)
         groups = [(z, model.z_indices(level, tile.z_shape)), (symbols, indices)]
-        show = partial(self._pixels, symbols, z, area, level)
+        show = partial(self._pixels, y_hat, area, level)
         return Candidate(model.coder.encode(groups), show)
 
     def decode(self, payload: bytes, area: Tile, level: int) -> Bytes:
@@ -53,21 +50,23 @@ class LearnedCoder(TileCoder):
 
     def canvas(self, payload: bytes, area: Tile, level: int) -> Floats:
         """The same before it is rounded, float32 `[1, 3, h + 8, w + 8]`."""
-        z, symbols = decode_symbols(self.model, payload, area.grown(-MARGIN), level)
-        return self._canvas(symbols, z, area, level)
+        return self._canvas(self._latent(payload, area, level), area, level)
 
     def preview(self, payload: bytes, area: Tile, level: int, divisor: int) -> Floats:
         """About the same, its sides divided by one of the model's `previews`."""
-        z, symbols = decode_symbols(self.model, payload, area.grown(-MARGIN), level)
-        return self.model.preview(symbols, z, level, divisor)
+        return self.model.preview(self._latent(payload, area, level), level, divisor)
 
-    def _canvas(self, symbols: Ints, z: Ints, area: Tile, level: int) -> Floats:
+    def _latent(self, payload: bytes, area: Tile, level: int) -> Floats:
+        z, symbols = decode_symbols(self.model, payload, area.grown(-MARGIN), level)
+        return self.model.dequantise(symbols, z, level)
+
+    def _canvas(self, y_hat: Floats, area: Tile, level: int) -> Floats:
         corner = (area.top + MARGIN) // STEP, (area.left + MARGIN) // STEP
-        whole = self.model.synthesise(symbols, z, level, self.realism, corner)
+        whole = self.model.synthesise(y_hat, level, self.realism, corner)
         return whole[:, :, : area.height, : area.width]
 
-    def _pixels(self, symbols: Ints, z: Ints, area: Tile, level: int) -> Bytes:
-        return to_bytes(self._canvas(symbols, z, area, level)[0])
+    def _pixels(self, y_hat: Floats, area: Tile, level: int) -> Bytes:
+        return to_bytes(self._canvas(y_hat, area, level)[0])
 
 
 def decode_symbols(model: Model, payload: bytes, tile: Tile, level: int) -> tuple[Ints, Ints]:

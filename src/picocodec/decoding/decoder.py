@@ -173,7 +173,7 @@ class _Request:
         """What decodes the tiles that are needed; its networks begin to load."""
         workers, threads = self.shares
         if self.learned and workers * threads > 1 and any(map(self._is_learned, pieces)):
-            self.learned.model.prepare(PREVIEWS.get(self.preview, "synthesis"))
+            self.learned.model.prepare("context", PREVIEWS.get(self.preview, "synthesis"))
         return TileDecoder(self.header, pieces, self.learned, self.preview, self.is_faded)
 
 

@@ -22,7 +22,7 @@ def level_offsets(looks: Sequence[Look]) -> list[int]:
     The mean one of those that look like photos has nothing, so that a quality means the same for
     a soft picture and a sharp one.
     """
-    photos = [look.gradient for look in looks if not look.drawn]
+    photos = [look.gradient for look in looks if not look.flat]
     if not photos:
         return [0] * len(looks)
     typical = sum(photos) / len(photos)

@@ -103,7 +103,7 @@ class Tries:
         level = min(max(self.level + place.offset, 0), LEVEL_STEPS)
         candidate = self.coder.encode(with_margin(self.rgb, place.tile), level)
         piece = Piece(candidate.payload, CoderId.LEARNED, level, margin=True)
-        area = Area(place.tile, place.look.drawn, place.look.is_text, margin=True)
+        area = Area(place.tile, False, place.look.is_text, margin=True)
         return Way(piece, partial(self._cost, candidate, area))
 
     def _cost(self, candidate: Candidate, area: Area) -> float:
@@ -114,7 +114,7 @@ class Tries:
         """The best way for a tile alone, the networks' being known; by so many threads."""
         best, look = learned, place.look
         spent = 8 * len(learned.piece.payload)
-        is_drawn = look.drawn and spent >= FOR_A_CHANGE * self._photo_bits * look.changes
+        is_drawn = look.flat and spent >= FOR_A_CHANGE * self._photo_bits * look.changes
         area = Area(place.tile, is_drawn, look.is_text, margin=not is_drawn)
         if is_drawn:
             best = self.exact(area, best)
@@ -142,9 +142,10 @@ class Tries:
     def _is_worth_av1(self, area: Area, best: Way, threads: int) -> bool:
         """Whether a tile is to be tried as careful AV1. Of photos that are flat in part or may have
         letters most are better without, and a quick try says so in a twentieth of the time."""
-        may_be = area.is_drawn or area.is_text
-        if self.speed is None or not may_be or self.effort.photos or best.cost == math.inf:
-            return may_be or self.effort.photos
+        if self.speed is None or not (area.is_drawn or area.is_text or self.effort.photos):
+            return False
+        if self.effort.photos or best.cost == math.inf:
+            return True
         most = fitted.QUICK_MAY_COST * best.cost
         coder = Av1Coder(self._av1_quality, threads, QUICKEST, self._told(area))
         quick = self._by_av1(area, coder)

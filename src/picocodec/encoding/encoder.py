@@ -78,7 +78,7 @@ class Encoder:
         self.workers, self.threads = share(threads, len(layout))
         self.learned = LearnedCoder(load_model(model, self.threads))
         if self.workers * self.threads > 1:
-            self.learned.model.prepare("context")
+            self.learned.model.prepare("analysis", "context")
         self.chunks = chunks_of(picture)
         looks = list(in_order(self._look_at, layout, self.workers))
         offsets = level_offsets(looks)
@@ -102,9 +102,9 @@ class Encoder:
             return data
         largest = max(lossy, key=lambda i: len(pieces[i].payload))
         piece, first = pieces[largest], header.pieces[largest].first
-        look = self.places[first].look
+        is_text = self.places[first].look.is_text
         pixels = area_of(header.width, header.height, first, piece.rows, piece.columns)
-        area = Area(pixels, look.drawn, look.is_text, piece.margin, piece.rows, piece.columns)
+        area = Area(pixels, not piece.margin, is_text, piece.margin, piece.rows, piece.columns)
         # Its length and its own level may take three bytes more in the header.
         most = len(piece.payload) + size - len(data) - 3
         tries = Tries(self.picture.rgb, header.level, self.learned, self.effort)
@@ -128,7 +128,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class _Block:
-    """Up to 4x4 tiles that may be one piece: their numbers, and the area, where all are drawn."""
+    """Up to 4x4 tiles that may be one piece: their numbers, and the area, where all are flat."""
 
     members: tuple[int, ...]
     together: Area | None
@@ -144,7 +144,7 @@ def _blocks(places: list[Place], width: int, height: int) -> Iterator[_Block]:
             members = [first + r * across + c for r in range(rows) for c in range(columns)]
             looks = [places[i].look for i in members]
             together = None
-            if len(members) > 1 and all(look.drawn for look in looks):
+            if len(members) > 1 and all(look.flat for look in looks):
                 pixels = area_of(width, height, first, rows, columns)
                 together = Area(pixels, True, False, rows=rows, columns=columns)
             yield _Block(tuple(members), together)

@@ -28,10 +28,11 @@ CONTRAST = 48
 
 @dataclass(frozen=True)
 class Look:
-    """Whether a tile looks drawn, the logarithm of its gradient (`log_gradient`), and whether it
-    may have letters; beside that, how many of its pixels are not as the one to their left."""
+    """Whether a tile is flat, as drawings are, the logarithm of its gradient (`log_gradient`), and
+    whether it may have letters; beside that, how many of its pixels are not as the one to their
+    left."""
 
-    drawn: bool
+    flat: bool
     gradient: float
     lettered: bool = False
     changes: int = field(default=0, compare=False)
@@ -39,15 +40,15 @@ class Look:
     @property
     def is_text(self) -> bool:
         """Whether it is photographed, or scanned, and may have letters."""
-        return self.lettered and not self.drawn
+        return self.lettered and not self.flat
 
 
 def look_at(pixels: NDArray[np.uint8]) -> Look:
     """What a tile's pixels `[h, w, 3]` look like."""
     brightness = np.asarray(Image.fromarray(pixels).convert("L"))
     changes = count_changes(pixels)
-    drawn = _is_flat(pixels, changes) or has_few_colours(pixels)
-    return Look(drawn, log_gradient(brightness), has_letters(brightness), changes)
+    flat = _is_flat(pixels, changes) or has_few_colours(pixels)
+    return Look(flat, log_gradient(brightness), has_letters(brightness), changes)
 
 
 def log_gradient(brightness: NDArray[np.uint8]) -> float:

@@ -4,11 +4,11 @@ A model is a folder `<name>.v<N>` with
 
     model.toml             names the other files and their SHA-256
     analysis.onnx          picture, level -> y, z
-    context.onnx           y, z, coded, level -> symbols
-    synthesis.onnx         symbols, z, level, and some: realism, noise -> picture
+    context.onnx           values, coded, z, level -> symbols, y_hat; of encoder and decoder
+    synthesis.onnx         y_hat, level, and some: realism, noise -> picture
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
-    preview.onnx           symbols, z, level -> picture at half its sides; optional
+    preview.onnx           y_hat, level -> picture at half its sides; optional
     eighth.onnx            the same at an eighth, without its margin; optional
 
 Only the scale decoder and the tables decide what bytes mean, and both hold nothing but integers.
@@ -81,9 +81,9 @@ class Model:
         low, high = self._slopes
         return low * (high / low) ** (level / LEVEL_STEPS)
 
-    def prepare(self, name: str) -> None:
-        """Begin to load a network in a thread of its own, beside what comes before its use."""
-        self._sessions.prepare(name)
+    def prepare(self, *names: str) -> None:
+        """Begin to load networks, each in a thread of its own, beside what comes before them."""
+        self._sessions.prepare(*names)
 
     @cached_property
     def _tables(self) -> dict[str, NDArray[np.generic]]:
@@ -154,39 +154,46 @@ class Model:
         y, z = self._sessions.run("analysis", {"picture": picture, "level": _level(level)})
         return y, z
 
-    def quantise(self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int) -> Ints:
-        """The symbols of y `[M, h, w]`, zero where `coded` is False."""
-        feed = {
-            "y": y,
-            "z": z[None].astype(np.float32),
-            "coded": coded[None].astype(np.float32),
-            "level": _level(level),
-        }
-        return np.rint(self._sessions.run("context", feed)[0][0]).astype(np.int32)
+    def quantise(
+        self, y: Float, z: Ints, coded: NDArray[np.bool_], level: int
+    ) -> tuple[Ints, Float]:
+        """The symbols of y `[M, h, w]`, zero where `coded` is False, and `dequantise` of them."""
+        mask = coded[None].astype(np.float32)
+        symbols, y_hat = self._context(y * mask, mask, z, level)
+        return np.rint(symbols[0]).astype(np.int32), y_hat
+
+    def dequantise(self, symbols: Ints, z: Ints, level: int) -> Float:
+        """y_hat `[1, M, h, w]`, what is left of y, of its symbols `[M, h, w]`."""
+        values = symbols[None].astype(np.float32)
+        return self._context(values, np.zeros_like(values), z, level)[1]
+
+    def _context(self, values: Float, coded: Float, z: Ints, level: int) -> list[Float]:
+        """Symbols and y_hat, `values` being y where `coded` is 1 and symbols where it is 0."""
+        feed = {"values": values, "coded": coded, "level": _level(level)}
+        return self._sessions.run("context", {**feed, "z": z[None].astype(np.float32)})
 
     def synthesise(
         self,
-        symbols: Ints,
-        z: Ints,
+        y_hat: Float,
         level: int,
         realism: float = 0.0,
         corner: tuple[int, int] = (0, 0),
     ) -> Float:
-        """The canvas `[1, 3, H, W]`, not clamped, of symbols `[M, H / 16, W / 16]` and z. `realism`
-        is ignored by models that were not taught it, and where noise is an input of theirs
-        `corner` says where in the picture the canvas begins, in rows and columns of noise."""
-        feed = _latents(symbols, z, level)
+        """The canvas `[1, 3, H, W]`, not clamped, of y_hat `[1, M, H / 16, W / 16]`. `realism` is
+        ignored by models that were not taught it, and where noise is an input of theirs `corner`
+        says where in the picture the canvas begins, in rows and columns of noise."""
+        feed = {"y_hat": y_hat, "level": _level(level)}
         if self.has_dial:
             feed["realism"] = np.array([realism], np.float32)
         if self.noise_channels:
-            rows, columns = (2 * side for side in symbols.shape[1:])
+            rows, columns = (2 * side for side in y_hat.shape[2:])
             feed["noise"] = noise(self.noise_channels, (rows, columns), corner)
         return self._sessions.run("synthesis", feed)[0]
 
-    def preview(self, symbols: Ints, z: Ints, level: int, divisor: int) -> Float:
+    def preview(self, y_hat: Float, level: int, divisor: int) -> Float:
         """About the means of `divisor` by `divisor` pixels that `synthesise` gives, in a fraction
         of its time; the margin before the tile's own is rounded down."""
-        return self._sessions.run(PREVIEWS[divisor], _latents(symbols, z, level))[0]
+        return self._sessions.run(PREVIEWS[divisor], {"y_hat": y_hat, "level": _level(level)})[0]
 
     @property
     def previews(self) -> list[int]:
@@ -210,14 +217,6 @@ class Model:
     def _given(self) -> dict[str, list[int | str]]:
         """The decoder's inputs and their shapes, whose sides that are free are names."""
         return {given.name: given.shape for given in self._sessions.of("synthesis").get_inputs()}
-
-
-def _latents(symbols: Ints, z: Ints, level: int) -> dict[str, Float]:
-    return {
-        "symbols": symbols[None].astype(np.float32),
-        "z": z[None].astype(np.float32),
-        "level": _level(level),
-    }
 
 
 def _level(level: int) -> Float:

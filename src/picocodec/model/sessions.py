@@ -49,9 +49,10 @@ class Sessions:
         self._loaded: dict[str, ort.InferenceSession] = {}
         self._locks = {name: Lock() for name in files.hashes}
 
-    def prepare(self, name: str) -> None:
-        """Begin to load a network in a thread of its own, beside what comes before its use."""
-        Thread(target=self._load_quietly, args=(name,)).start()
+    def prepare(self, *names: str) -> None:
+        """Begin to load networks, each in a thread of its own, beside what comes before them."""
+        for name in names:
+            Thread(target=self._load_quietly, args=(name,)).start()
 
     def run(self, name: str, feed: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs of a network; raises `NetworkFailed`, and `UnknownModel` for its file."""

@@ -104,16 +104,16 @@ class Collector:
                 trials.append(self._trial(name, level, 0, size, own, candidate.shown))
             for change in QUALITIES:
                 trials += self._av1(own, grown, look, level, change)
-            if look.drawn:
+            if look.flat:
                 trials.append(self._trial("exact", level, 0, len(encode_lossless(own)), own, grown))
         return Crop(category, tile, look, trials)
 
     def _av1(self, own: Bytes, grown: Bytes, look: Look, level: int, change: int) -> list[Trial]:
         quality = round(min(max(typical_quality(level) + change, 1), 98))
         letters = look.lettered and level >= LEVEL_STEPS // 2
-        told = av1.DRAWING if look.drawn else av1.LETTERS if letters else av1.USUAL
+        told = av1.DRAWING if look.flat else av1.LETTERS if letters else av1.USUAL
         tries = [("av1", av1.SPEED, told)]
-        if look.drawn or look.is_text:
+        if look.flat or look.is_text:
             tries.append(("av1, quick", QUICKEST, told))
         trials = []
         for name, speed, options in tries:

@@ -59,6 +59,8 @@ GRID_ORDER = (0, 3, 1, 2)  # cells of the 2x2 grid (row major): diagonal first
 STEP_SQUARED_TIMES_LAMBDA = 26.0
 SQUARE = 16  # side of the square of pixels behind one position of y
 WIDEST = math.log(4.0)  # q is within a factor of 4 of 1
+# Far beyond any symbol that a picture causes, and what an escape can hold with ease.
+SYMBOL_LIMIT = 1 << 18
 # Where a model starts; the controller of bits then moves them (training/control.py).
 FIRST_LAMBDAS = (4.0, 6000.0)
 
@@ -248,35 +250,30 @@ class ContextModel(nn.Module):
         symbols, y_hat, bits = zip(*parts, strict=True)
         return Cell(self.join(list(symbols)), self.join(list(y_hat)), torch.stack(bits).sum(0))
 
-    def quantised(self, prior: Tensor, y: Tensor, coded: Tensor, level: Tensor) -> Tensor:
-        """The encoder's way: y to symbols, 0 where `coded` is."""
+    def run(
+        self, prior: Tensor, values: Tensor, coded: Tensor, level: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The codec's way: symbols and y_hat. Values where `coded` is 1 are of y, to be quantised,
+        and where it is 0 symbols already: for an encoder the skipped ones, for a decoder all."""
         symbols: list[Tensor] = []
         known: list[Tensor] = []
         for step, own, cell, mask in zip(
-            self.steps, self.split_prior(prior), self.split(y), self.split(coded), strict=True
+            self.steps, self.split_prior(prior), self.split(values), self.split(coded), strict=True
         ):
             mu, width = step(torch.cat([own, *known], 1), level)
             q = bin_width(width)
-            symbols.append(((cell - mu) / q).round() * mask)
+            rounded = ((cell - mu) / q).round().clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+            symbols.append(torch.where(mask > 0, rounded, cell))
             known.append(q * symbols[-1] + mu)
-        return self.join(symbols)
-
-    def decode(self, prior: Tensor, symbols: Tensor, level: Tensor) -> Tensor:
-        """The decoder's way: symbols to y_hat."""
-        parts: list[Tensor] = []
-        for step, own, cell in zip(
-            self.steps, self.split_prior(prior), self.split(symbols), strict=True
-        ):
-            mu, width = step(torch.cat([own, *(p.to(own.dtype) for p in parts)], 1), level)
-            parts.append(bin_width(width) * cell + mu)
-        return self.join(parts)
+        return self.join(symbols), self.join(known)
 
     def split_prior(self, prior: Tensor) -> list[Tensor]:
         priors = prior.chunk(4, dim=1)
         return [priors[cell] for cell in GRID_ORDER]
 
     def fold(self) -> nn.Module:
-        # Slices and a shuffle are what ONNX has nodes for.
+        # Slices and a shuffle are what ONNX has nodes for. A transpose, which ONNX Runtime shares
+        # out among threads in small pieces, takes two of them ten times as long as one.
         self.split, self.join = slice_cells, shuffle_cells
         return self
 

@@ -228,19 +228,22 @@ def check_export(
         if not np.array_equal(indices, reference):
             raise RuntimeError("export: the two scale decoders disagree")
         # Symbols may flip where y falls between two; so each side decodes the same ones.
-        symbols = model.quantise(y.numpy(), z_symbols, indices >= model.skip_below, level)
-        inputs = (torch.from_numpy(symbols)[None].float(), z.round(), at)
+        symbols, y_hat = model.quantise(y.numpy(), z_symbols, indices >= model.skip_below, level)
+        values = torch.from_numpy(symbols)[None].float()
+        theirs = graphs["context"](values, torch.zeros_like(values), z.round(), at)[1].numpy()
+        _compare("y_hat", theirs, y_hat, 1e-3 * float(abs(theirs).max()))
+        inputs = (torch.from_numpy(y_hat), at)
         for realism in (0.0, 1.0) if model.has_dial else (0.0,):
             told = [torch.tensor([realism])] if model.has_dial else []
             if model.noise_channels:
                 sides = picture.shape[2] // STEP, picture.shape[3] // STEP
                 told.append(torch.from_numpy(noise(model.noise_channels, sides)))
             theirs = graphs["synthesis"](*inputs, *told).numpy()
-            _compare("picture", theirs, model.synthesise(symbols, z_symbols, level, realism), 2e-3)
+            _compare("picture", theirs, model.synthesise(y_hat, level, realism), 2e-3)
         for divisor in model.previews:
             name = PREVIEWS[divisor]
             theirs = graphs[name](*inputs).numpy()
-            _compare(name, theirs, model.preview(symbols, z_symbols, level, divisor), 2e-3)
+            _compare(name, theirs, model.preview(y_hat, level, divisor), 2e-3)
 
 
 def _compare(what: str, ours: NDArray[np.float32], theirs: NDArray[np.float32], at_most: float):

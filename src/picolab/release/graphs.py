@@ -35,48 +35,33 @@ class Analysis(nn.Module):
 
 
 class Context(nn.Module):
-    """y, z, coded, level to symbols: the encoder's half of the context model."""
+    """values, coded, z, level to symbols and y_hat: an encoder's y or a decoder's symbols."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
         self.decoder, self.model = codec.context_decoder, codec.context_model
 
-    def forward(self, y: Tensor, z: Tensor, coded: Tensor, level: Tensor) -> Tensor:
-        return self.model.quantised(self.decoder(z, level), y, coded, level)
+    def forward(
+        self, values: Tensor, coded: Tensor, z: Tensor, level: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        return self.model.run(self.decoder(z, level), values, coded, level)
 
 
 class Synthesis(nn.Module):
-    """symbols, z, level, and with the dial realism and noise, to the picture, not clamped."""
+    """y_hat, level, and with the dial realism and noise, to the picture, not clamped."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.context_decoder, self.model = codec.context_decoder, codec.context_model
         self.decoder = codec.decoder
 
     def forward(
         self,
-        symbols: Tensor,
-        z: Tensor,
+        y_hat: Tensor,
         level: Tensor,
         realism: Tensor | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        y_hat = self.model.decode(self.context_decoder(z, level), symbols, level)
         return self.decoder(y_hat, level, realism, noise) + 0.5
-
-
-class PreviewOfSymbols(nn.Module):
-    """symbols, z, level to the preview."""
-
-    def __init__(self, codec: Codec, preview: Preview | Eighth) -> None:
-        super().__init__()
-        self.context_decoder, self.model = codec.context_decoder, codec.context_model
-        self.preview = preview
-
-    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
-        return self.preview(
-            self.model.decode(self.context_decoder(z, level), symbols, level), level
-        )
 
 
 def as_stored(weights: Tensor) -> Tensor:
@@ -100,23 +85,25 @@ def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) ->
             parameter.data = as_stored(parameter.data)
     shape, level = codec.shape, torch.tensor([0.5])
     y, z = torch.randn(1, shape.y_channels, 8, 12), torch.randn(1, shape.z_channels, 2, 3)
-    realism, noise = torch.tensor([0.5]), torch.randn(1, shape.noise_channels, 16, 24)
-    decoded: tuple[Tensor, ...] = (y.round(), z, level)
-    names = ["symbols", "z", "level"]
-    if dial:
-        decoded, names = (*decoded, realism, noise), [*names, "realism", "noise"]
+    decoded, names = (y, level), ["y_hat", "level"]
+    with_dial = (*decoded, torch.tensor([0.5]), torch.randn(1, shape.noise_channels, 16, 24))
     graphs = {
         "analysis": Graph(
             Analysis(codec), (torch.rand(1, 3, 128, 192), level), ["picture", "level"], ["y", "z"]
         ),
         "context": Graph(
             Context(codec),
-            (y, z, torch.ones_like(y), level),
-            ["y", "z", "coded", "level"],
-            ["symbols"],
+            (y, torch.ones_like(y), z, level),
+            ["values", "coded", "z", "level"],
+            ["symbols", "y_hat"],
         ),
-        "synthesis": Graph(Synthesis(codec), decoded, names, ["picture"]),
+        "synthesis": Graph(
+            Synthesis(codec),
+            with_dial if dial else decoded,
+            [*names, "realism", "noise"] if dial else names,
+            ["picture"],
+        ),
     }
     for name, each in previews.items():
-        graphs[name] = Graph(PreviewOfSymbols(codec, each), decoded[:3], names[:3], ["picture"])
+        graphs[name] = Graph(each, decoded, names, ["picture"])
     return graphs

@@ -149,11 +149,11 @@ def _constants(files: ModelFiles, name: str) -> Constants:
 
 def _folded(files: ModelFiles, codec: Codec) -> Codec:
     """`codec`, folded, with the weights of the model."""
-    analysis, synthesis = (_constants(files, f"{n}.onnx") for n in ("analysis", "synthesis"))
+    weights = {n: _constants(files, f"{n}.onnx") for n in ("analysis", "context", "synthesis")}
     folded = deepcopy(codec)
-    graphs = released_graphs(folded, "realism" in synthesis.inputs)
-    for constants, key in ((analysis, "analysis"), (synthesis, "synthesis")):
-        _fill(graphs[key].module, constants, codec.shape.name)
+    graphs = released_graphs(folded, "realism" in weights["synthesis"].inputs)
+    for name, constants in weights.items():
+        _fill(graphs[name].module, constants, codec.shape.name)
     return folded
 
 

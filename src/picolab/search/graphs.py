@@ -21,13 +21,25 @@ from picolab.search.devices import Shapes
 class Encoding(nn.Module):
     """picture `[1, 3, H, W]`, level to symbols: what an encoder computes in floating point."""
 
-    def __init__(self, analysis: nn.Module, context: nn.Module) -> None:
+    def __init__(self, graphs: dict[str, Graph]) -> None:
         super().__init__()
-        self.analysis, self.context = analysis, context
+        self.analysis, self.context = graphs["analysis"].module, graphs["context"].module
 
     def forward(self, picture: Tensor, level: Tensor) -> Tensor:
         y, z = self.analysis(picture, level)
-        return self.context(y, z.round(), torch.ones_like(y), level)
+        return self.context(y, torch.ones_like(y), z.round(), level)[0]
+
+
+class Decoding(nn.Module):
+    """symbols, z, level to the picture: what a decoder computes in floating point."""
+
+    def __init__(self, graphs: dict[str, Graph]) -> None:
+        super().__init__()
+        self.context, self.synthesis = graphs["context"].module, graphs["synthesis"].module
+
+    def forward(self, symbols: Tensor, z: Tensor, level: Tensor) -> Tensor:
+        y_hat = self.context(symbols, torch.zeros_like(symbols), z, level)[1]
+        return self.synthesis(y_hat, level)
 
 
 def input_shapes(shape: Shape, side: str, tile: int) -> Shapes:
@@ -43,14 +55,12 @@ def input_shapes(shape: Shape, side: str, tile: int) -> Shapes:
 
 def write_graph(shape: Shape, side: str, tile: int, file: Path) -> Shapes:
     """Write the graph of a side; gives the shapes of its inputs."""
-    graphs = released_graphs(Codec(shape), dial=False)
-    graph = graphs["synthesis"]
-    if side == "encoder":
-        analysis, context = graphs["analysis"], graphs["context"]
-        module = Encoding(analysis.module, context.module)
-        graph = Graph(module, analysis.example, analysis.inputs, context.outputs)
-    data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
-    shapes = input_shapes(shape, side, tile)
+    graphs, shapes = released_graphs(Codec(shape), dial=False), input_shapes(shape, side, tile)
+    module, output = (
+        (Encoding(graphs), "symbols") if side == "encoder" else (Decoding(graphs), "picture")
+    )
+    example = tuple(torch.full(size, 0.5) for size in shapes.values())
+    data = to_onnx_bytes(module, example, list(shapes), [output])
     model = onnx.load_from_string(data)
     for given in model.graph.input:
         for place, size in zip(given.type.tensor_type.shape.dim, shapes[given.name], strict=True):

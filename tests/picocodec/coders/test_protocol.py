@@ -54,6 +54,7 @@ def test_nothing_is_decoded_to_learn_what_the_encoder_knew(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SymbolCoder, "reader", None)
+    monkeypatch.setattr(Model, "dequantise", None)
     assert LearnedCoder(model).encode(photo(90, 80), 400).shown.shape == (90, 80, 3)
     monkeypatch.setenv(MODEL_PATH_VARIABLE, str(model.folder.parent))
     assert encode_picture(Picture(drawing(90, 80)), 400, "tiny.v1", threads=1)

@@ -45,7 +45,7 @@ def test_a_quick_try_predicts_the_careful_one() -> None:
 def test_where_pixels_hardly_change_exact_ones_are_not_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A soft photo of a plain wall counts as drawn, and costs networks next to nothing."""
+    """A soft photo of a plain wall is flat, and costs networks next to nothing."""
     tries: list[bool] = []
     encode = lossless.encode_lossless
 
@@ -57,7 +57,7 @@ def test_where_pixels_hardly_change_exact_ones_are_not_tried(
     rows = np.linspace(90, 130, 300) + np.linspace(0, 4, 200)[:, None]
     noise = np.random.default_rng(1).normal(0, 0.4, rows.shape)
     wall = np.repeat((rows + noise).round().astype(np.uint8)[..., None], 3, 2)
-    assert look_at(wall).drawn
+    assert look_at(wall).flat
     assert kinds(picocodec.encode(wall, 30)) == ["learned"]
     assert tries == []
     assert kinds(picocodec.encode(drawing(200, 300), 95)) == ["lossless"]

@@ -63,23 +63,23 @@ def test_the_most_tries_what_the_usual_does_not(monkeypatch: pytest.MonkeyPatch)
 def test_careful_av1_follows_a_quick_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what may be drawn or have letters, careful AV1 codes only what quick AV1 is near to the
     best for."""
-    tries: list[int] = []
+    tries: list[tuple[int, bool]] = []
     encode = av1.encode_av1
 
     def counted(pixels, quality, threads, speed, told):
-        tries.append(speed)
+        tries.append((speed, bool(told)))
         return encode(pixels, quality, threads, speed, told)
 
     monkeypatch.setattr(av1, "encode_av1", counted)
     for pixels in (sign(150, 300), screen(150, 300)):
         tries.clear()
         picocodec.encode(pixels, 70)
-        assert tries == [QUICKEST, 6]
+        assert tries == [(QUICKEST, True), (6, True)]
     monkeypatch.setattr(fitted, "QUICK_MAY_COST", 0.0)
     for pixels in (sign(150, 300), screen(150, 300)):
         tries.clear()
         picocodec.encode(pixels, 70)
-        assert tries == [QUICKEST]
+        assert tries == [(QUICKEST, True)]
 
 
 @pytest.mark.parametrize(

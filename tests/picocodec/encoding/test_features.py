@@ -47,7 +47,7 @@ def test_letters_are_told_from_photos() -> None:
     assert not has_letters(photo(150, 300)[:, :, 1])
 
 
-def test_what_is_flat_counts_as_drawn_whatever_it_is() -> None:
+def test_screens_and_photos_with_a_white_part_are_flat() -> None:
     assert is_flat(screen(150, 300)) and is_flat(overexposed(240, 400))
     assert not is_flat(photo(150, 300))
     for shape in ((1, 1, 3), (5, 1, 3)):

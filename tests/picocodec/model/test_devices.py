@@ -45,7 +45,7 @@ def run_all(model: Model) -> None:
     y, z = model.analyse(np.zeros((1, 3, 64, 64), np.float32), 500)
     symbols = np.rint(z[0]).astype(np.int32)
     indices = model.y_indices(symbols, 500)
-    model.synthesise(model.quantise(y, symbols, indices > 4, 500), symbols, 500)
+    model.synthesise(model.quantise(y, symbols, indices > 4, 500)[1], 500)
 
 
 def test_the_pixels_networks_run_on_the_device_and_the_integer_one_on_the_cpu(
@@ -76,4 +76,4 @@ def test_devices_that_are_not_here(
     z = np.zeros((TINY.z_channels, 1, 1), np.int32)
     assert model.y_indices(z, 0).any()
     with pytest.raises(NetworkFailed, match=message):
-        model.synthesise(np.zeros((TINY.y_channels, 4, 4), np.int32), z, 0)
+        model.synthesise(np.zeros((1, TINY.y_channels, 4, 4), np.float32), 0)

@@ -219,7 +219,7 @@ def test_a_network_that_fails_is_named(copy: Path, monkeypatch: pytest.MonkeyPat
     graph = onnx.load(copy / "synthesis.onnx")
     graph.graph.input[0].name = "unheard"
     for node in graph.graph.node:
-        node.input[:] = ["unheard" if i == "symbols" else i for i in node.input]
+        node.input[:] = ["unheard" if i == "y_hat" else i for i in node.input]
     model = load_model("tiny.v1", threads=1)
     changed = graph.SerializeToString()
     monkeypatch.setattr(model._files, "read", lambda name: changed)

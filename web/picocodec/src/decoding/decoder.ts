@@ -3,7 +3,7 @@ import { av1Image } from "../coders/av1.js";
 import { av1Pixels, losslessPixels } from "../coders/browser.js";
 import type { LearnedCoder } from "../coders/learned.js";
 import { losslessImage } from "../coders/lossless.js";
-import { checkModel, type Symbols } from "../coders/symbols.js";
+import { checkModel } from "../coders/symbols.js";
 import { CorruptTile } from "../errors.js";
 import { Coder, type Header, payloadOf, type Piece } from "../format/container.js";
 import { type Area, common, divided, grown, isEmpty, MARGIN } from "../format/tiles.js";
@@ -12,6 +12,7 @@ import {
 } from "../images/pixels.js";
 import { readGrayPng } from "../images/png.js";
 import { PREVIEWS } from "../model/model.js";
+import type { Floats } from "../model/tensors.js";
 import type { Running } from "../running.js";
 import { reduced } from "./reduction.js";
 import { Fader, type Frame, frameOf } from "./seams.js";
@@ -60,6 +61,7 @@ export async function decodePixels(
     .map((piece, number) => ({ piece, number }))
     .filter(({ piece }) => isNeeded(piece, isFaded ? MARGIN : 0));
   for (const { number } of needed) payloadOf(file, header, number);
+  coder?.prepare(preview);
 
   const picture = emptyRaster(divided(wanted, preview));
   const work = new TileWork(file, header, coder, realism, preview, isFaded, picture);
@@ -138,14 +140,14 @@ class TileWork {
 
   private async paintLearned(piece: Piece, number: number): Promise<Frame | null> {
     const learned = this.learned!;
-    const symbols = await this.symbolsOf(number, piece);
+    const yHat = await this.latentOf(number, piece);
     if (this.preview > 1) {
-      const small = await learned.preview(symbols, piece.area, piece.level, this.preview);
+      const small = await learned.preview(yHat, piece.level, this.preview);
       const margin = Math.floor(MARGIN / this.preview);
       paintCanvas(small, divided(piece.own, this.preview), margin, this.picture);
       return null;
     }
-    const canvas = await learned.canvas(symbols, piece.area, piece.level, this.realism);
+    const canvas = await learned.canvas(yHat, piece.area, piece.level, this.realism);
     paintCanvas(canvas, piece.own, MARGIN, this.picture);
     if (!this.isFaded) return null;
     const [height, width] = [canvas.shape[2]!, canvas.shape[3]!];
@@ -154,9 +156,9 @@ class TileWork {
     );
   }
 
-  private async symbolsOf(number: number, piece: Piece): Promise<Symbols> {
+  private async latentOf(number: number, piece: Piece): Promise<Floats> {
     try {
-      return await this.learned!.symbols(this.file, this.header, number);
+      return await this.learned!.latent(this.file, this.header, number);
     } catch (error) {
       if (error instanceof CorruptTile) error.tile = piece.tiles[0]!;
       throw error;

@@ -128,7 +128,7 @@ class Encoder {
     if (exact.payload.length < size) return exact;
     const { model } = this.coder;
     const area = grown(tile, MARGIN);
-    const canvas = await this.coder.canvas(learned.symbols, area, level, model.realism);
+    const canvas = await this.coder.canvas(learned.yHat, area, level, model.realism);
     const shown = emptyRaster(tile);
     paintCanvas(canvas, tile, MARGIN, shown);
     const price = 8 * size + priceOfErrors(this.picture, shown, tile, slopeOf(model, level));

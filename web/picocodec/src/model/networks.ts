@@ -19,6 +19,11 @@ export class Networks {
     private readonly start: () => Promise<void>,
   ) {}
 
+  /** Begins to load networks; whoever uses one hears of errors. */
+  prepare(model: Description, ...networks: string[]): void {
+    for (const network of networks) void this.session(model, network);
+  }
+
   /** The shape of a network's input, sides that are free by their names; null: it has none so. */
   async shapeOf(
     model: Description,
