@@ -64,12 +64,7 @@ def make(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         chosen = replace(
             lineage.stage(stage), batches=(Batch(4, 64),), kept=None, warmup=1, pixels=0
         )
-        losses = replace(
-            chosen.losses,
-            perceptual_crop=32,
-            alex_wasserstein=1.0,
-            adversary=1.0,
-        )
+        losses = replace(chosen.losses, alex_wasserstein=1.0, adversary=1.0)
         chosen = replace(chosen, losses=losses if chosen.losses.perceptual else chosen.losses)
         lineage = replace(lineage, shape=TINY, stages=(chosen,))
         options = Options(tmp_path / device.type, device, dtype, compile=False, lpips=False)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from picolab.losses.dists import l2_pool
 from picolab.losses.fidelity import (
     borders_loss,
     clean_error,
@@ -153,6 +154,20 @@ class Maps(nn.Module):
         return [x]
 
 
+@pytest.mark.parametrize("size", [(8, 8), (7, 10), (1, 2)])
+def test_dists_pools_as_a_strided_convolution(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, *size, generator=generator, requires_grad=True)
+    side = torch.tensor([0.25, 0.5, 0.25])
+    kernel = (side[:, None] * side).expand(3, 1, 3, 3)
+    plain = (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=3) + 1e-12).sqrt()
+    ours = l2_pool(x)
+    torch.testing.assert_close(ours, plain)
+    weights = torch.rand(ours.shape, generator=generator)
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (ours, plain)]
+    torch.testing.assert_close(*gradients)
+
+
 def test_moments_and_their_gradient_are_those_of_windows() -> None:
     generator = torch.Generator().manual_seed(0)
     a, b, weights = (torch.rand(2, 3, 18, 16, generator=generator) for _ in range(3))
@@ -179,34 +194,44 @@ def test_moments_and_their_gradient_are_those_of_windows() -> None:
 
 def test_objective_weighs_the_perceptual_part_by_realism() -> None:
     objective = Objective(LossWeights(tiling=3.0))
-    objective.weights = LossWeights(tiling=3.0, dists=2.0, perceptual_crop=32)
+    objective.weights = LossWeights(tiling=3.0, dists=2.0)
     objective.vgg, objective.dists = Maps(), Squares()  # type: ignore[assignment]
     x, mask = pictures(3, 64), torch.zeros(3, 1, 64, 64)
     y = x.clone()
-    y[:, :, :32, :32] += 0.5
+    y[:, :, :16, :16] += 0.5
     realism = torch.tensor([0.0, 0.5, 1.0])
     at_error = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
-    tiling = 3 * tiling_artifact_loss(x, y)
-    torch.testing.assert_close(at_error.cost, tiling + 2 * realism * 0.25)
-    assert at_error.parts["dists"].item() == pytest.approx(0.25)
+    tiling, seen = 3 * tiling_artifact_loss(x, y), 0.25 * 16**2 / 48**2
+    torch.testing.assert_close(at_error.cost, tiling + 2 * realism * seen)
+    assert at_error.parts["dists"].item() == pytest.approx(seen)
     elsewhere = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.999]))
     torch.testing.assert_close(elsewhere.cost, tiling)
 
 
-def test_objective_sees_less_than_the_crop() -> None:
+def test_objective_sees_less_than_the_crop_at_a_random_place() -> None:
     objective = Objective(LossWeights())
-    objective.weights = LossWeights(lpips_alex=1.0, dists=2.0, perceptual_crop=32)
+    objective.weights = LossWeights(lpips_alex=1.0, dists=2.0)
     objective.alex = objective.dists = Squares()  # type: ignore[assignment]
     objective.vgg = Maps()  # type: ignore[assignment]
     x, mask = torch.zeros(3, 3, 64, 64), torch.zeros(3, 1, 64, 64)
     y = x.clone()
-    y[:, :, 48:] = 1.0  # AlexNet sees 48 of the 64 rows
+    y[:, :, 48:] = 1.0  # both see 48 of the 64 rows
     realism = torch.tensor([0.0, 0.5, 1.0])
     above = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.0, 0.0]))
     assert not above.cost.any() and above.parts.keys() == {"lpips_alex", "dists"}
     below = objective(x, y, mask, realism, CHOSEN, torch.tensor([0.999, 0.0]))
-    both = 16 / 48 + 2 * 16 / 32
-    torch.testing.assert_close(below.cost, torch.tensor([0.0, 0.5 * both, both]))
+    torch.testing.assert_close(below.cost, realism * (1 + 2) * 16 / 48)
+
+
+def test_samples_that_vgg16_sees_stand_for_the_others() -> None:
+    objective = Objective(LossWeights())
+    objective.weights = LossWeights(lpips_alex=1.0, dists=2.0, vgg_samples=1)
+    objective.alex = objective.dists = Squares()  # type: ignore[assignment]
+    objective.vgg = Maps()  # type: ignore[assignment]
+    x, mask = torch.zeros(3, 3, 64, 64), torch.zeros(3, 1, 64, 64)
+    realism = torch.tensor([0.0, 0.5, 1.0])
+    cost = objective(x, x + 1, mask, realism, CHOSEN, torch.tensor([0.0, 0.0])).cost
+    torch.testing.assert_close(cost, torch.tensor([0.0, 0.5 * (1 + 2 * 2), 1.0]))
 
 
 def test_alexnet_sees_reduced_pictures_where_asked() -> None:
@@ -258,7 +283,7 @@ def test_the_weight_of_the_squared_error_falls_with_realism() -> None:
     [
         ({"dists": -1.0}, "dists = -1.0 must not be negative"),
         ({"closest": 0.7, "fullest": 0.7}, "at most 1"),
-        ({"perceptual_crop": 8}, "at least 32"),
+        ({"vgg_samples": 0}, "at least 1"),
         ({"alex_zoom": 0.0}, r"alex_zoom must be in \(0, 1\]"),
         ({"xyb_share": 1.5}, "xyb_share at most 1"),
     ],

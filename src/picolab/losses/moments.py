@@ -1,14 +1,13 @@
 """Means of feature maps in windows, from which losses of textures are made.
 
 Feature maps are large, and each operation on them costs as much as a convolution of them. So both
-losses of VGG16's maps start from the same few sums, and their gradient is written by hand.
+losses of VGG16's maps start from the same few sums, which training compiles to one loop each way.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,31 +32,10 @@ class Moments(NamedTuple):
 
 
 def moments(a: Tensor, b: Tensor, side: int) -> Moments:
-    """Of maps `[B, C, H, W]` of any float type; `b` alone gets a gradient. What is left of the
-    sides by `side` is left out."""
-    return Moments(*_Means.apply(a, b, side))
-
-
-class _Means(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, side: int) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(a, b)
-        ctx.side = side
-        one, other = a.float(), b.float()
-        each = (one, other, one.square(), other.square(), one * other)
-        return tuple(F.avg_pool2d(x, side) for x in each)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
-        a, b = (_in_windows(x, ctx.side) for x in ctx.saved_tensors)
-        _, mean, _, square, product = (
-            (g / ctx.side**2).to(b.dtype)[:, :, :, None, :, None] for g in gradients
-        )
-        result = torch.addcmul(torch.addcmul(mean, b, 2 * square), a, product)
-        result = result.flatten(4, 5).flatten(2, 3)
-        height, width = ctx.saved_tensors[1].shape[2:]
-        left_out = (0, width - result.shape[3], 0, height - result.shape[2])
-        return None, F.pad(result, left_out) if any(left_out) else result, None
+    """Of maps `[B, C, H, W]` of any float type. What is left of the sides by `side` is left out."""
+    one, other = a.float(), b.float()
+    each = (one, other, one.square(), other.square(), one * other)
+    return Moments(*(_in_windows(x, side).mean((3, 5)) for x in each))
 
 
 def _in_windows(x: Tensor, side: int) -> Tensor:

@@ -5,6 +5,7 @@ Weights are in units of the *balanced* loss (`training/step.py`), in which every
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from picolab.losses import wasserstein
 from picolab.losses.adversary import Adversary
-from picolab.losses.dists import CHANNELS, DISTS
+from picolab.losses.dists import CHANNELS, DISTS, l2_pool
 from picolab.losses.features import VGG16
 from picolab.losses.fidelity import (
     BLOCK,
@@ -54,7 +55,7 @@ class LossWeights:
     # rest is spread evenly between.
     closest: float = 0.25
     fullest: float = 0.5
-    perceptual_crop: int = 128  # side of the part of each crop that VGG16 sees
+    vgg_samples: int = 2  # how many of a batch VGG16 sees, which takes the most time of all
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -64,8 +65,8 @@ class LossWeights:
             raise ValueError("losses: closest + fullest, and mse_at_realism, must be at most 1")
         if not 0 < self.alex_zoom <= 1 or self.xyb_share > 1:
             raise ValueError("losses: alex_zoom must be in (0, 1], and xyb_share at most 1")
-        if self.perceptual_crop < 32:
-            raise ValueError("losses: perceptual_crop must be at least 32 pixels")
+        if self.vgg_samples < 1:
+            raise ValueError("losses: vgg_samples must be at least 1")
         if self.adversary and not self.perceptual:
             raise ValueError("losses: an adversary needs a loss of AlexNet or VGG16 beside it")
 
@@ -96,10 +97,14 @@ class Objective(nn.Module):
     def __init__(self, weights: LossWeights, bf16: bool = False) -> None:
         super().__init__()
         self.weights = weights
-        self.vgg = VGG16(bf16=bf16) if weights.wasserstein or weights.dists else None
+        # As DISTS pools, which is another network than one that takes maxima: of the gradient of
+        # DISTS on samples of 256 that one had a fifth in common (docs/experiments/0018).
+        seen = weights.wasserstein or weights.dists
+        self.vgg = VGG16(pooling=l2_pool, bf16=bf16) if seen else None
         self.alex = LPIPS("alex") if weights.lpips_alex or weights.alex_wasserstein else None
-        # Its own VGG16 pools in another way, at twice the cost; here both losses see one.
         self.dists = DISTS() if weights.dists else None
+        # Replaced by its compiled form.
+        self.texture_losses: Callable[..., dict[str, Tensor]] = texture_losses
         if self.alex is not None:
             self.alex.trunk.bf16 = bf16
         self.adversaries = nn.ModuleDict()
@@ -108,6 +113,13 @@ class Objective(nn.Module):
                 self.adversaries["alex"] = Adversary(ALEX_CHANNELS, (1,) * 5, bf16)
             if self.vgg is not None:
                 self.adversaries["vgg"] = Adversary(VGG_CHANNELS, VGG_STRIDES, bf16)
+
+    def compile_vgg(self) -> None:
+        """What touches VGG16's maps, which takes longer than its convolutions where each operation
+        passes over them by itself."""
+        if self.vgg is not None:
+            self.vgg.compile(dynamic=False)
+            self.texture_losses = torch.compile(texture_losses, dynamic=False)
 
     def forward(
         self,
@@ -142,14 +154,14 @@ class Objective(nn.Module):
             parts["text"] = value.detach().mean()
         # AlexNet's first stride is 4: were it always at the same place in the codec's blocks of
         # 16 pixels, the codec would learn to hide errors from it in a grid.
-        for judge, side in (
-            (self._by_alex, min(x.shape[2:]) - BLOCK),
-            (self._by_vgg, w.perceptual_crop),
-        ):
-            if w.perceptual and len(chosen):
-                one, other = (window(p[chosen], side, place) for p in (x, picture))
+        side = min(x.shape[2:]) - BLOCK
+        for judge, seen in ((self._by_alex, chosen), (self._by_vgg, chosen[: w.vgg_samples])):
+            if w.perceptual and len(seen):
+                one, other = (window(p[seen], side, place) for p in (x, picture))
                 judgement = judge(one, other, place)
-                total = total.index_add(0, chosen, share[chosen] * judgement.cost)
+                # A sample that is seen stands for those that are not.
+                felt = share[seen] * (len(chosen) / len(seen))
+                total = total.index_add(0, seen, felt * judgement.cost)
                 telling = telling + judgement.telling
                 parts |= judgement.parts
         return Judgement(total, telling, parts)
@@ -180,12 +192,7 @@ class Objective(nn.Module):
         with torch.no_grad():
             reference = self.vgg(x)
         maps = self.vgg(picture)
-        stages = wasserstein.moments_of_stages(reference, maps, WINDOW)
-        losses: dict[str, Tensor] = {}
-        if self.weights.wasserstein:
-            losses["wasserstein"] = _at_both_scales(stages)
-        if self.dists is not None:
-            losses["dists"] = self.dists.of_moments([moments(x, picture, WINDOW), *stages])
+        losses = self.texture_losses(self.weights, self.dists, x, picture, reference, maps)
         return self._judged("vgg", reference, maps, losses)
 
     def _judged(
@@ -201,6 +208,24 @@ class Objective(nn.Module):
             parts[f"told_{trunk}"] = verdict.right.mean()
         cost = torch.stack([getattr(self.weights, name) * v for name, v in losses.items()]).sum(0)
         return Judgement(cost, telling, parts)
+
+
+def texture_losses(
+    weights: LossWeights,
+    dists: DISTS | None,
+    x: Tensor,
+    picture: Tensor,
+    reference: list[Tensor],
+    maps: list[Tensor],
+) -> dict[str, Tensor]:
+    """The losses `[B]` of pictures and of VGG16's maps of them, by name."""
+    stages = wasserstein.moments_of_stages(reference, maps, WINDOW)
+    losses: dict[str, Tensor] = {}
+    if weights.wasserstein:
+        losses["wasserstein"] = _at_both_scales(stages)
+    if dists is not None:
+        losses["dists"] = dists.of_moments([moments(x, picture, WINDOW), *stages])
+    return losses
 
 
 def _at_both_scales(stages: list[Moments]) -> Tensor:

@@ -276,6 +276,8 @@ class Run:
             self.network = torch.compile(self.codec, dynamic=False)  # type: ignore[assignment]
         self.kernels.squared_error = torch.compile(squared_error, dynamic=False)
         self.kernels.xyb_error = torch.compile(xyb_error, dynamic=False)
+        if self.objective is not None:
+            self.objective.compile_vgg()
 
     # -- work -------------------------------------------------------------------------------
 
