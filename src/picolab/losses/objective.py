@@ -97,12 +97,15 @@ class Objective(nn.Module):
     def __init__(self, weights: LossWeights, bf16: bool = False) -> None:
         super().__init__()
         self.weights = weights
-        # As DISTS pools, which is another network than one that takes maxima: of the gradient of
-        # DISTS on samples of 256 that one had a fifth in common (docs/experiments/0018).
-        seen = weights.wasserstein or weights.dists
-        self.vgg = VGG16(pooling=l2_pool, bf16=bf16) if seen else None
-        self.alex = LPIPS("alex") if weights.lpips_alex or weights.alex_wasserstein else None
         self.dists = DISTS() if weights.dists else None
+        # Pooled as DISTS does, which makes it another network than maxima do: of the gradient of
+        # DISTS on samples of 256 that one had a fifth in common (docs/experiments/0018).
+        self.vgg = self.dists.trunk if self.dists else None
+        if self.vgg is None and weights.wasserstein:
+            self.vgg = VGG16(pooling=l2_pool)
+        if self.vgg is not None:
+            self.vgg.bf16 = bf16
+        self.alex = LPIPS("alex") if weights.lpips_alex or weights.alex_wasserstein else None
         # Replaced by its compiled form.
         self.texture_losses: Callable[..., dict[str, Tensor]] = texture_losses
         if self.alex is not None:
