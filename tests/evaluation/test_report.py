@@ -137,7 +137,7 @@ def test_each_kind_of_pictures_has_its_own_tables(run):
         for heading in ("natural (2)", "text (1)"):
             assert text.count(f"against jpeg-420 over 0.8 to 3 bpp of the anchor, {heading}") == 1
         assert f"{found['text'].percent:+.1f} %" in text
-    means = {(r["kind"], r["codec"], r["rate"]): r for r in run._summaries}
+    means = {(r["kind"], r["codec"], r["rate"]): r for r in run.summaries}
     text_row = means["text", "webp", "40"]
     (row,) = [r for r in run.rows if (r["image"], r["codec"], r["rate"]) == ("set/1", "webp", "40")]
     assert text_row["images"] == "1" and text_row["psnr"] == row["psnr"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from PIL import Image
 
 from picolab.cli import main
 from picolab.evaluation.images import TestImage, find, read
+from picolab.evaluation.known import from_run
+from picolab.evaluation.metrics import METRICS
 from picolab.evaluation.runner import evaluate
 
 
@@ -149,6 +152,32 @@ def test_processes_give_the_same_table_and_survive_a_crash(images, tmp_path):
         ("set/0", "crashing", "process"),
         ("set/1", "crashing", "process"),
     ]
+
+
+def test_codecs_that_a_run_measured_are_taken_over_unless_something_changed(images, tmp_path):
+    calls = tmp_path / "calls"
+    peer, own = Coarse(calls, "peer"), Coarse(calls, "own", (4,))
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    evaluate(images, [own, peer], ["psnr"], whole)
+    own.version = "2"
+
+    def known(codecs=(own, peer), metrics=("psnr",)):
+        return from_run(whole, images, codecs, [METRICS[name]() for name in metrics], [])
+
+    calls.unlink()
+    evaluate(images, [own, peer], ["psnr"], half, known=known())
+    assert set(calls.read_text().splitlines()) == {"own 4"}
+    for name in ("results.csv", "summary.csv"):
+        one, two = (table(folder / name) for folder in (whole, half))
+        lines = [[r for r in rows if r["codec"] == "peer"] for rows in (one, two)]
+        assert [r | {"file": ""} for r in lines[0]] == [r | {"file": ""} for r in lines[1]]
+        assert [r["codec"] for r in one] == [r["codec"] for r in two]
+    assert json.loads((half / "run.json").read_text())["known"] == {"peer": "whole"}
+
+    assert known(metrics=["psnr", "ssimulacra2"]).codecs == set()
+    assert known([Coarse(calls, "peer", (8, 4))]).codecs == set()
+    Image.fromarray(255 - read(images[0].path)).save(images[0].path)
+    assert known().codecs == set()
 
 
 def test_patch_distances_of_a_set(tmp_path, photo):

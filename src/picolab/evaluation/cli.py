@@ -6,12 +6,19 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from picolab.arguments import names, rates
 from picolab.evaluation import metrics as metric_list
 from picolab.evaluation import peers
 from picolab.evaluation.sets import DEFAULT_SETS, SETS
+
+if TYPE_CHECKING:
+    from picolab.evaluation.images import TestImage
+    from picolab.evaluation.peers.protocol import Codec
+    from picolab.evaluation.runner import Known
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -63,6 +70,14 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         default=float("inf"),
         metavar="N",
         help="leave out larger pictures; some metrics take a minute for one of 12",
+    )
+    evaluate.add_argument(
+        "--known",
+        type=Path,
+        metavar="RUN",
+        help="a finished run, or one of docs/results: codecs that it had in the same version, with "
+        "the same settings, rates, pictures and metrics are taken over (their decoded pictures "
+        "are not, so that it needs --no-page)",
     )
     evaluate.add_argument("-j", "--jobs", type=int, default=os.cpu_count(), help="processes")
     evaluate.add_argument("-o", "--output", type=Path, default=Path("evaluation"), help="folder")
@@ -180,6 +195,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         bpp_range=args.bpp_range,
         left_out=left_out,
         command=shlex.join(["picolab", *sys.argv[1:]]),
+        known=_known(args, images, codecs, metrics),
     )
     if args.cost:
         cost.measure(codecs, args.cost, args.output, args.cost_rounds)
@@ -197,6 +213,28 @@ def _evaluate(args: argparse.Namespace) -> int:
     if failed:
         print(f"{failed} failed: see {args.output / 'failures.csv'}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _known(
+    args: argparse.Namespace,
+    images: Sequence[TestImage],
+    codecs: Sequence[Codec],
+    metrics: Sequence[str],
+) -> Known:
+    """What `--known` has, told on the way."""
+    from picolab.evaluation.known import from_run
+    from picolab.evaluation.runner import Known
+
+    if not args.known:
+        return Known()
+    if not args.no_page:
+        raise ValueError("--known takes no decoded pictures over: add --no-page")
+    judges = [metric_list.METRICS[name]() for name in metrics if name in metric_list.METRICS]
+    of_sets = [name for name in metrics if name in metric_list.SET_METRICS]
+    known = from_run(args.known, images, codecs, judges, of_sets)
+    found = ", ".join(sorted(known.codecs)) or "nothing: no codec is as it was there"
+    print(f"taken over from {args.known}: {found}", file=sys.stderr)
+    return known
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
 """Results kept as data, and what is made of them: `docs/results/MODEL/ENCODER/RUN/`.
 
 ENCODER is the digest of code and weights that the evaluation gives picocodec; a folder has
-`run.json`, `summary.csv` and `bd_rate.csv` of a finished run, without the machine's paths and
-single pictures, and its report. The page of all of them is made of these files alone.
+`run.json`, `results.csv`, `summary.csv` and `bd_rate.csv` of a finished run, without the machine's
+paths and encoded files, and its report. The page of all of them is made of these files alone.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ def publish(run: Run, results: Path, model: str) -> Path:
     (place / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
     for name in ("summary.csv", "bd_rate.csv"):
         shutil.copyfile(run.folder / name, place / name)
+    with open(place / "results.csv", "w", newline="") as table:
+        columns = [column for column in run.rows[0] if column != "file"]
+        rows = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(run.rows)
     write_markdown(run, place / "report.md")
     return place
 
@@ -124,9 +129,11 @@ def _section(one: Published, above: Path) -> str:
     if PLOTTED in titles:
         title = facts["metrics"][PLOTTED]["title"]
         parts.append(f"![{title} against bits per pixel]({place}/{PLOTTED}.svg)\n")
+    rows = (one.folder / "results.csv").is_file()  # a run of before they were kept has none
+    each = f"[each picture]({place}/results.csv), " if rows else ""
     parts.append(
-        f"[Report]({place}/report.md) with settings and versions, [means]({place}/summary.csv), "
-        f"[BD-rates]({place}/bd_rate.csv).\n"
+        f"[Report]({place}/report.md) with settings and versions, {each}"
+        f"[means]({place}/summary.csv), [BD-rates]({place}/bd_rate.csv).\n"
     )
     return "\n".join(parts)
 

@@ -88,6 +88,7 @@ def markdown(run: Run, plots: str | None = None) -> str:
         + (f"`{facts['command']}`, then " if facts.get("command") else "")
         + f"`picolab report {run.folder.name}`.\n",
         f"Pictures: {pictures}. Machine: {facts['machine']}, Python {facts['python']}.\n",
+        *_known(run),
         "## BD-rate\n",
         bd_rates(run),
     ]
@@ -105,6 +106,12 @@ def markdown(run: Run, plots: str | None = None) -> str:
         parts += ["## Left out\n", left_out(run)]
     parts += ["## Failures\n", failures(run)]
     return "\n".join(parts)
+
+
+def _known(run: Run) -> list[str]:
+    """What was not measured in this run."""
+    sources: dict[str, str] = run.facts.get("known", {})
+    return [f"Taken over from {source}: {codec}.\n" for codec, source in sources.items()]
 
 
 def codecs(run: Run) -> str:

@@ -61,10 +61,10 @@ class Run:
     @cached_property
     def summary(self) -> list[dict[str, str]]:
         """Of `summary.csv`, over all pictures: one a codec and rate."""
-        return [row for row in self._summaries if row["kind"] == ALL]
+        return [row for row in self.summaries if row["kind"] == ALL]
 
     @cached_property
-    def _summaries(self) -> list[dict[str, str]]:
+    def summaries(self) -> list[dict[str, str]]:
         return self._table("summary.csv")
 
     @property
@@ -105,7 +105,7 @@ class Run:
         """The codec's curve for each picture of the kind; a metric of sets has one curve."""
         of_images = self.facts["kinds"]
         points: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for row in self._summaries if metric in SET_METRICS else self.rows:
+        for row in self.summaries if metric in SET_METRICS else self.rows:
             of_row = [row["kind"]] if "kind" in row else [ALL, of_images[row["image"]]]
             if kind in of_row and row["codec"] == codec and row[metric]:
                 quality = self._quality(metric, float(row[metric]))

@@ -39,6 +39,7 @@ DISTANCES = {
 }
 
 ALL = "all"
+FINGERPRINT = 16  # so many digits of it tell pictures apart in a table
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,20 @@ class Outcome:
         return 8 * self.bytes / (self.width * self.height)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a former run found for some of the codecs, which are not measured again: where it is
+    told from, what came of their jobs, and their lines of `summary.csv`."""
+
+    source: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    summary: tuple[dict[str, str], ...] = ()
+
+    @property
+    def codecs(self) -> set[str]:
+        return {outcome.codec for outcome in self.outcomes}
+
+
 def evaluate(
     images: Sequence[TestImage],
     codecs: Sequence[Codec],
@@ -79,25 +94,30 @@ def evaluate(
     bpp_range: tuple[float, float] | None = None,
     left_out: Mapping[str, str] | None = None,
     command: str = "",
+    known: Known = Known(),
 ) -> list[Outcome]:
     """Measure everything and write `results.csv`, `summary.csv`, `failures.csv` and `run.json`.
 
     `metrics` are names of `METRICS` and `SET_METRICS`. What a former run left in `out_dir/cache` is
     not done again. For the report: `anchor` (by default the last codec) and `bpp_range` of the
-    BD-rates, why codecs or metrics that were asked for are `left_out`, and the `command`.
+    BD-rates, why codecs or metrics that were asked for are `left_out`, and the `command`. Codecs
+    that are `known` (`known.from_run`) are not run.
 
     A codec or metric that fails on a picture is reported and the run goes on; so does it when a
     codec takes its process down (with `jobs` over 1). Raises `metrics.Missing` for a metric that
     cannot run.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    outcomes = measure_all(images, codecs, metrics, out_dir / "cache", jobs)
+    unknown = [codec for codec in codecs if codec.name not in known.codecs]
+    outcomes = measure_all(images, unknown, metrics, out_dir / "cache", jobs)
+    outcomes = in_order(images, codecs, [*outcomes, *known.outcomes])
     measured = {name: METRICS[name]() for name in metrics if name in METRICS}
     kinds = {image.name: image.kind for image in images}
     facts = {
         "images": {image.name: str(image.path) for image in images},
         "kinds": kinds,
-        "codecs": {codec.name: _codec_facts(codec) for codec in codecs},
+        "codecs": {codec.name: codec_facts(codec) for codec in codecs},
+        "known": dict.fromkeys(sorted(known.codecs), known.source),
         "metrics": {name: _metric_facts(metric) for name, metric in measured.items()},
         "set_metrics": [name for name in metrics if name in SET_METRICS],
         "anchor": anchor or codecs[-1].name,
@@ -109,7 +129,7 @@ def evaluate(
     }
     (out_dir / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
     _write_results(out_dir, outcomes, list(measured))
-    _write_summary(out_dir, outcomes, codecs, list(measured), metrics, kinds)
+    _write_summary(out_dir, outcomes, codecs, list(measured), metrics, kinds, known)
     return outcomes
 
 
@@ -138,7 +158,15 @@ def measure_all(
                 )
             outcomes.append(outcome)
             bar.update()
-    order = {(job.image.name, job.codec.name, job.rate): n for n, job in enumerate(work)}
+    return in_order(images, codecs, outcomes)
+
+
+def in_order(
+    images: Sequence[TestImage], codecs: Sequence[Codec], outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    """By picture, codec and rate, as they were asked for."""
+    work = ((i.name, c.name, rate) for i in images for c in codecs for rate in c.rates)
+    order = {job: number for number, job in enumerate(work)}
     return sorted(outcomes, key=lambda o: order[o.image, o.codec, o.rate])
 
 
@@ -292,7 +320,7 @@ def _picture(path: Path) -> tuple[Picture, str]:
     return image, fingerprint(image)
 
 
-def _codec_facts(codec: Codec) -> dict[str, object]:
+def codec_facts(codec: Codec) -> dict[str, object]:
     return {
         "version": codec.version,
         "settings": codec.settings,
@@ -313,12 +341,13 @@ def _metric_facts(metric: Metric) -> dict[str, object]:
 def _write_results(out_dir: Path, outcomes: Sequence[Outcome], metrics: Sequence[str]) -> None:
     with open(out_dir / "results.csv", "w", newline="") as results:
         table = csv.writer(results, lineterminator="\n")
-        head = ["image", "codec", "rate", "width", "height", "bytes", "bpp", *metrics, "file"]
-        table.writerow(head)
+        head = ["image", "pixels", "codec", "rate", "width", "height", "bytes", "bpp"]
+        table.writerow([*head, *metrics, "file"])
         for o in outcomes:
             if o.bytes:
                 values = [_number(o.metrics.get(name)) for name in metrics]
-                line = [o.image, o.codec, f"{o.rate:g}", o.width, o.height, o.bytes]
+                line: list[object] = [o.image, o.original[:FINGERPRINT], o.codec, f"{o.rate:g}"]
+                line += [o.width, o.height, o.bytes]
                 table.writerow([*line, _number(o.bpp), *values, o.file])
     with open(out_dir / "failures.csv", "w", newline="") as failures:
         table = csv.writer(failures, lineterminator="\n")
@@ -335,18 +364,24 @@ def _write_summary(
     metrics: Sequence[str],
     names: Sequence[str],
     kinds: Mapping[str, str],
+    known: Known,
 ) -> None:
     """One line a kind of picture (and all of them), codec and rate: the means over the pictures
     with their standard errors, and the distances between the sets. A rate that failed on some
-    picture counts the others."""
+    picture counts the others. Lines of codecs that are known are as they were."""
+    told = {(row["kind"], row["codec"], row["rate"]): row for row in known.summary}
     cache = Cache(out_dir / "cache")
     set_metrics = [name for name in names if name in SET_METRICS]
     with open(out_dir / "summary.csv", "w", newline="") as summary:
         table = csv.writer(summary, lineterminator="\n")
         columns = [c for name in ["bpp", *metrics] for c in (name, name + "_se")]
-        table.writerow(["kind", "codec", "rate", "images", *columns, "patches", *set_metrics])
+        head = ["kind", "codec", "rate", "images", *columns, "patches", *set_metrics]
+        table.writerow(head)
         for kind, codec in product(groups(kinds), codecs):
             for rate in codec.rates:
+                if row := told.get((kind, codec.name, f"{rate:g}")):
+                    table.writerow([row[column] for column in head])
+                    continue
                 done = [
                     o
                     for o in outcomes
