@@ -8,7 +8,7 @@ Each function gives uint8 `[height, width, 3]`, the same every time.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,7 +122,9 @@ def _blurred(values: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "build/hard")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("build/hard"))
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in PICTURES.items():
         Image.fromarray(make()).save(folder / f"{name}.png")
