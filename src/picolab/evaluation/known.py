@@ -46,7 +46,8 @@ def from_run(
             outcomes += [_outcome(rows[job], names) for job in jobs]
     known = {outcome.codec for outcome in outcomes}
     summary = tuple(row for row in run.summaries if row["codec"] in known)
-    return Known(folder.name, tuple(outcomes), summary)
+    published = [run.facts[part] for part in ("model", "encoder") if part in run.facts]
+    return Known("/".join([*published, folder.name]), tuple(outcomes), summary)
 
 
 def _same(run: Run, codec: Codec) -> bool:

@@ -111,7 +111,10 @@ def markdown(run: Run, plots: str | None = None) -> str:
 def _known(run: Run) -> list[str]:
     """What was not measured in this run."""
     sources: dict[str, str] = run.facts.get("known", {})
-    return [f"Taken over from {source}: {codec}.\n" for codec, source in sources.items()]
+    return [
+        f"Taken over from {source}: {', '.join(c for c in sources if sources[c] == source)}.\n"
+        for source in dict.fromkeys(sources.values())
+    ]
 
 
 def codecs(run: Run) -> str:
