@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,8 +177,23 @@ def test_codecs_that_a_run_measured_are_taken_over_unless_something_changed(imag
 
     assert known(metrics=["psnr", "ssimulacra2"]).codecs == set()
     assert known([Coarse(calls, "peer", (8, 4))]).codecs == set()
+    others = [replace(images[0], kind="text"), *images[1:]]
+    assert from_run(whole, others, [peer], [METRICS["psnr"]()], []).codecs == set()
+    results = (whole / "results.csv").read_text()
+    (whole / "results.csv").write_text(results.replace(",peer,8,", ",failed,8,", 1))
+    assert known().codecs == set()
+    (whole / "results.csv").write_text(results)
+    assert known().codecs == {"peer"}
     Image.fromarray(255 - read(images[0].path)).save(images[0].path)
     assert known().codecs == set()
+
+
+def test_known_results_have_no_pictures_for_a_page(images, tmp_path, capsys):
+    command = ["evaluate", str(tmp_path / "set"), "-o", str(tmp_path / "out"), "--metrics", "psnr"]
+    command += ["--codecs", "png", "--anchor", "png", "--known", str(tmp_path / "none")]
+    assert main(command) == 1
+    assert "add --no-page" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_patch_distances_of_a_set(tmp_path, photo):

@@ -129,11 +129,10 @@ def _section(one: Published, above: Path) -> str:
     if PLOTTED in titles:
         title = facts["metrics"][PLOTTED]["title"]
         parts.append(f"![{title} against bits per pixel]({place}/{PLOTTED}.svg)\n")
-    kept = (one.folder / "results.csv").is_file()  # not in runs of before this was
-    each = f"[each picture]({place}/results.csv), " if kept else ""
     parts.append(
-        f"[Report]({place}/report.md) with settings and versions, {each}"
-        f"[means]({place}/summary.csv), [BD-rates]({place}/bd_rate.csv).\n"
+        f"[Report]({place}/report.md) with settings and versions, "
+        f"[each picture]({place}/results.csv), [means]({place}/summary.csv), "
+        f"[BD-rates]({place}/bd_rate.csv).\n"
     )
     return "\n".join(parts)
 

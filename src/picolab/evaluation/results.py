@@ -65,6 +65,7 @@ class Run:
 
     @cached_property
     def summaries(self) -> list[dict[str, str]]:
+        """Of `summary.csv`: one a kind of pictures, and all of them, codec and rate."""
         return self._table("summary.csv")
 
     @property
