@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes.util
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -52,16 +53,17 @@ def training_type(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if {"amx_bf16", "avx512_bf16"} & processor_flags() else torch.float32
 
 
-def processor_flags() -> set[str]:
+@functools.cache
+def processor_flags() -> frozenset[str]:
     """What the processor can, as Linux names it; empty elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return set()
+        return frozenset()
     for line in lines:
         if line.startswith("flags"):
-            return set(line.split(":", 1)[1].split())
-    return set()
+            return frozenset(line.split(":", 1)[1].split())
+    return frozenset()
 
 
 @contextlib.contextmanager
