@@ -92,7 +92,7 @@ def stages(rgb: Pixels, quality: float, threads: int) -> tuple[dict[str, float],
         with watch.time("decode: context model"):
             y_hat = model.dequantise(symbols, z, level)
         with watch.time("decode: synthesis"):
-            pixels = model.synthesise(y_hat, level)
+            pixels = model.synthesise(y_hat, level, model.realism)
         with watch.time("decode: to pixels"):
             rows = slice(tile.top, tile.top + tile.height)
             out[rows, tile.left : tile.left + tile.width] = own(pixels, tile)

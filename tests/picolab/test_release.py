@@ -13,17 +13,19 @@ from onnx import numpy_helper
 from tiny import TINY, photo, tiny_codec
 
 from picocodec.coders.learned import LearnedCoder, decode_symbols
+from picocodec.errors import UnknownModel
 from picocodec.format.tiles import layout
 from picocodec.images.canvas import own, with_margin
 from picocodec.model.model import Model
 from picocodec.model.noise import noise
 from picocodec.model.runtime import ort
 from picolab.cli import main as picolab
+from picolab.networks.blocks import from_patches
 from picolab.networks.model import SYMBOL_LIMIT, Codec
 from picolab.networks.shape import read_shape
 from picolab.release.files import check_export
 from picolab.release.graphs import released_graphs
-from picolab.release.release import Trained, read_trained, release
+from picolab.release.release import Trained, read_trained, release, with_closest
 from picolab.training.checkpoint import save_checkpoint, with_prefix
 from picolab.training.keep import save_kept, weights_of
 
@@ -166,6 +168,53 @@ def test_checkpoints_and_kept_files_are_released_by_their_averages(
     capsys.readouterr()
     assert picolab([*command, "--realism", "2"]) == 1
     assert "realism must be a number from 0 to 1" in capsys.readouterr().err
+
+
+@torch.no_grad()
+def test_realism_0_may_have_a_decoder_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = {"lineage": "tiny", "stage": "looks", "pixels": "1.5e+09"}
+    base = release(Trained(tiny_codec(), notes), tmp_path, "two", 1, 1.0)
+    values = {"lineage": "tiny", "stage": "looks", "shape": TINY.to_dict()}
+    values["progress"] = {"pixels": 1.5e9}
+    other, stranger = tiny_codec(), tiny_codec(seed=1)
+    other.decoder.load_state_dict(stranger.decoder.state_dict())
+    for name, codec in (("other", other), ("stranger", stranger)):
+        path = tmp_path / f"{name}.safetensors"
+        save_kept(path, with_prefix("model", codec.state_dict()), values)
+    command = ["-o", str(tmp_path), "--version", "2"]
+    with pytest.raises(RuntimeError, match="y differs from PyTorch"):
+        with_closest(base, read_trained(tmp_path / "stranger.safetensors"), tmp_path, 3)
+    assert picolab(["closest", str(base), str(tmp_path / "other.safetensors"), *command]) == 0
+    plain, model = Model(base, threads=1), Model(tmp_path / "two.v2", threads=1)
+    names = model.decoder_at(0), model.decoder_at(0.5), model.decoder_at(1)
+    assert names == ("closest", "closest", "synthesis") and model.has_dial
+    y_hat = np.random.default_rng(0).normal(0, 1, (1, TINY.y_channels, 8, 4)).astype(np.float32)
+    at_0, between, at_1 = (model.synthesise(y_hat, 500, r, (63, 0)) for r in (0, 0.25, 1))
+    assert np.array_equal(plain.synthesise(y_hat, 500, 1, (63, 0)), at_1)
+    assert np.abs(plain.synthesise(y_hat, 500, 0) - at_0).max() > 0.1
+    np.testing.assert_allclose(between, 0.75 * at_0 + 0.25 * at_1, atol=1e-5)
+    # Back to weights that training can go on from.
+    again = ["-o", str(tmp_path / "again.safetensors")]
+    like = ["--like", str(tmp_path / "other.safetensors")]
+    assert picolab(["keep", str(model.folder), "--closest", *like, *again]) == 0
+    found = read_trained(tmp_path / "again.safetensors").codec.decoder
+    wanted = from_patches(found(torch.from_numpy(y_hat), torch.tensor([0.5]))) + 0.5
+    np.testing.assert_allclose(at_0, wanted, atol=1e-3)
+    assert picolab(["keep", like[1], "--closest", *again]) == 1
+    assert "--closest is of a model" in capsys.readouterr().err
+
+
+def test_what_is_shown_at_realism_0_is_part_of_what_a_model_is(tmp_path: Path) -> None:
+    base = release(Trained(tiny_codec(), {}), tmp_path, "two", 1, 1.0)
+    folder = with_closest(base, Trained(tiny_codec(), {}), tmp_path, 2)
+    assert Model(base).identity.check != Model(folder).identity.check
+    (folder / "closest.onnx").write_bytes(b"damage")
+    damaged, y_hat = Model(folder, threads=1), np.zeros((1, TINY.y_channels, 4, 4), np.float32)
+    assert np.isfinite(damaged.synthesise(y_hat, 500, 1)).all()
+    with pytest.raises(UnknownModel, match="closest.onnx is refused"):
+        damaged.synthesise(y_hat, 500, 0)
 
 
 def test_what_is_no_run_of_training_is_refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,6 +134,23 @@ def test_only_what_a_stage_teaches_learns(lineage: Lineage, tmp_path: Path) -> N
     assert torch.equal(run.codec.encoder.shortcut.map.weight, start.encoder.shortcut.map.weight)
     with pytest.raises(ValueError, match="no parameter's name begins so"):
         learning_parameters(start, replace(lineage.stages[0], learn=("encodr",)))
+
+
+def test_a_decoder_that_learns_alone_leaves_the_bits(lineage: Lineage, tmp_path: Path) -> None:
+    """Lambdas rest, too, that else answer to the bits."""
+    trained(lineage, "entropy", tmp_path, 1)
+    start = everything(tmp_path / "entropy")
+    moved: list[set[str]] = []
+    for learn in ((), ("decoder.",)):
+        stage = replace(lineage.stage("trunk"), warmup=1, learn=learn)
+        short = replace(lineage, stages=(lineage.stages[0], stage))
+        weights = trained(short, "trunk", tmp_path, 3).codec.state_dict().items()
+        moved.append({n for n, w in weights if not torch.equal(w, start[f"model.{n}"])})
+        shutil.rmtree(tmp_path / "trunk")
+    together, alone = moved
+    assert {"encoder.gain.log_lambda", "decoder.gain.log_lambda"} <= together
+    assert "decoder.gain.log_gain" in alone and "decoder.gain.log_lambda" not in alone
+    assert all(name.startswith("decoder.") for name in alone)
 
 
 def test_a_cooldown_branches_off_and_leaves_the_trunk_alone(

@@ -9,7 +9,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 const source = join(here, "..", "..", "src", "picocodec");
 const runtime = join(here, "..", "node_modules", "onnxruntime-web", "dist");
-const NETWORKS = ["analysis", "context", "scale_decoder", "synthesis", "preview", "eighth"];
+const NETWORKS = ["analysis", "context", "scale_decoder", "synthesis", "closest", "preview", "eighth"];
 
 function packRuntime(name) {
   cpSync(join(runtime, `${name}.mjs`), join(dist, "ort", `${name}.mjs`));

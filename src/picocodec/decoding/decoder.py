@@ -173,7 +173,8 @@ class _Request:
         """What decodes the tiles that are needed; its networks begin to load."""
         workers, threads = self.shares
         if self.learned and workers * threads > 1 and any(map(self._is_learned, pieces)):
-            self.learned.model.prepare("context", PREVIEWS.get(self.preview, "synthesis"))
+            whole = self.learned.model.decoder_at(self.learned.realism)
+            self.learned.model.prepare("context", PREVIEWS.get(self.preview, whole))
         return TileDecoder(self.header, pieces, self.learned, self.preview, self.is_faded)
 
 

@@ -6,6 +6,7 @@ A model is a folder `<name>.v<N>` with
     analysis.onnx          picture, level -> y, z
     context.onnx           values, coded, z, level -> symbols, y_hat; of encoder and decoder
     synthesis.onnx         y_hat, level, and some: realism, noise -> picture
+    closest.onnx           y_hat, level -> picture at realism 0; optional
     scale_decoder.onnx     z, level bin -> scale indices, in integer operations only
     tables.npz             entropy tables, scale indices of z, integer layers
     preview.onnx           y_hat, level -> picture at half its sides; optional
@@ -40,14 +41,16 @@ Ints = NDArray[np.int32]
 
 SLOPES = "lambda_min", "lambda_max"
 FILES = ("analysis.onnx", "context.onnx", "synthesis.onnx", "scale_decoder.onnx", "tables.npz")
+CLOSEST_FILE = "closest.onnx"
 PREVIEWS = {2: "preview", 8: "eighth"}  # networks, by what they divide the sides of pictures by
 PREVIEW_FILES = tuple(f"{name}.onnx" for name in PREVIEWS.values())
 
 
 def fingerprint(hashes: dict[str, str], skip_below: int) -> bytes:
-    """What identifies a model: SHA-256 over the SHA-256 of each of its files, in fixed order, and
-    over `skip_below`."""
-    parts = *(hashes[name] for name in FILES), str(skip_below)
+    """What identifies a model: SHA-256 over the SHA-256 of each of its files but the previews, in
+    fixed order, and over `skip_below`."""
+    names = [*FILES, CLOSEST_FILE] if CLOSEST_FILE in hashes else FILES
+    parts = *(hashes[name] for name in names), str(skip_below)
     return hashlib.sha256("".join(parts).encode()).digest()
 
 
@@ -60,7 +63,7 @@ class Model:
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.folder, self.threads = folder, threads
-        self._files = files = ModelFiles(folder, FILES, PREVIEW_FILES)
+        self._files = files = ModelFiles(folder, FILES, (CLOSEST_FILE, *PREVIEW_FILES))
         with refused(folder / DESCRIPTION):
             self.skip_below = files.number("skip_below", int, 1, SCALE_COUNT)
             # The realism to decode with where neither the user nor the file says one.
@@ -180,13 +183,23 @@ class Model:
         corner: tuple[int, int] = (0, 0),
     ) -> Float:
         """The canvas `[1, 3, H, W]`, not clamped, of y_hat `[1, M, H / 16, W / 16]`. `realism` is
-        ignored by models that were not taught it, and where noise is an input of theirs `corner`
-        says where in the picture the canvas begins, in rows and columns of noise."""
+        ignored by models that were not taught it. Where noise is an input of theirs `corner` says
+        where in the picture the canvas begins, in rows and columns of noise."""
         feed = {"y_hat": y_hat, "level": _level(level)}
-        if self.has_dial:
+        if not self._has_closest or realism == 1:
+            return self._convincing(feed, realism, corner)
+        closest = self._sessions.run("closest", feed)[0]
+        if realism == 0:
+            return closest
+        convincing = self._convincing(feed, 1.0, corner)
+        return closest + np.float32(realism) * (convincing - closest)
+
+    def _convincing(self, feed: dict[str, Float], realism: float, corner: tuple[int, int]) -> Float:
+        feed = dict(feed)
+        if self._has_dial:
             feed["realism"] = np.array([realism], np.float32)
         if self.noise_channels:
-            rows, columns = (2 * side for side in y_hat.shape[2:])
+            rows, columns = (2 * side for side in feed["y_hat"].shape[2:])
             feed["noise"] = noise(self.noise_channels, (rows, columns), corner)
         return self._sessions.run("synthesis", feed)[0]
 
@@ -200,9 +213,23 @@ class Model:
         """What `preview` can divide sides by: not all models have networks for it."""
         return [d for d, name in PREVIEWS.items() if f"{name}.onnx" in self._files.hashes]
 
-    @cached_property
+    @property
     def has_dial(self) -> bool:
-        """Whether the decoder listens to `realism`."""
+        """Whether what is decoded depends on `realism`."""
+        return self._has_closest or self._has_dial
+
+    def decoder_at(self, realism: float) -> str:
+        """The network that `synthesise` needs at a realism, or needs first."""
+        return "closest" if self._has_closest and realism < 1 else "synthesis"
+
+    @property
+    def _has_closest(self) -> bool:
+        """Whether a network of its own gives the closest pixels, realism 0."""
+        return CLOSEST_FILE in self._files.hashes
+
+    @cached_property
+    def _has_dial(self) -> bool:
+        """Whether `synthesis.onnx` listens to `realism`."""
         return "realism" in self._given
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`picolab release`: the weights of a run to a model."""
+"""`picolab release`: the weights of a run to a model; `picolab closest`: one more decoder to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Register the command; `args.run(args)` returns the exit code."""
+    """Register the commands; `args.run(args)` returns the exit code."""
+    _add_release(commands)
+    _add_closest(commands)
+
+
+def _add_release(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "release",
         help="the weights of a run to a model for picocodec",
@@ -35,6 +40,31 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "folder (`picolab data build`)",
     )
     parser.set_defaults(run=_release)
+
+
+def _add_closest(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "closest",
+        help="a released model and another decoder of the same bits, for realism 0",
+        description="Writes FOLDER/NAME.vN: the model's own files, and beside them the decoder of "
+        "weights whose encoder was at rest (recipes/photo.closest.toml).",
+    )
+    parser.add_argument("model", help="its name or its folder")
+    parser.add_argument(
+        "trained", type=Path, help="a checkpoint's folder, or a file of `picolab keep`"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
+    parser.add_argument("--version", type=int, required=True, help="the N of NAME.vN")
+    parser.set_defaults(run=_closest)
+
+
+def _closest(args: argparse.Namespace) -> int:
+    from picocodec.model.store import model_folders
+    from picolab.release.release import read_trained, with_closest
+
+    folder = model_folders().get(args.model, Path(args.model))
+    print(with_closest(folder, read_trained(args.trained), args.output, args.version))
+    return 0
 
 
 def _release(args: argparse.Namespace) -> int:

@@ -12,6 +12,10 @@ from picolab.networks.layers import fold
 from picolab.networks.model import Codec
 from picolab.release.preview import Eighth, Preview
 
+# The exporter adds the step to these, and what is stored is the sum: rounded before, it would be
+# another one each time that a model is recovered and released again.
+LATENT_GAINS = "gain.log_gain"
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -81,8 +85,9 @@ def released_graphs(codec: Codec, dial: bool, preview: Preview | None = None) ->
     parts: list[nn.Module] = [codec.encoder, codec.context_decoder, codec.context_model]
     for part in [*parts, codec.decoder, *(each.map for each in previews.values())]:
         fold(part)
-        for parameter in part.parameters():
-            parameter.data = as_stored(parameter.data)
+        for name, parameter in part.named_parameters():
+            if name != LATENT_GAINS:
+                parameter.data = as_stored(parameter.data)
     shape, level = codec.shape, torch.tensor([0.5])
     y, z = torch.randn(1, shape.y_channels, 8, 12), torch.randn(1, shape.z_channels, 2, 3)
     decoded, names = (y, level), ["y_hat", "level"]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from picocodec.format.tables import SCALE_COUNT
 from picocodec.model.files import DESCRIPTION, ModelFiles, refused
-from picocodec.model.model import FILES, SLOPES
+from picocodec.model.model import CLOSEST_FILE, FILES, SLOPES
 from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.networks.blocks import ConvScale
 from picolab.networks.integer import INDEX_UNIT, IntegerConv
@@ -62,13 +62,16 @@ def read_reference(path: Path) -> Reference:
     return Reference(codec, without_prefix("control", tensors))
 
 
-def kept_of_model(folder: Path, reference: Reference) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `load_kept` would give for the weights of a released model.
+def kept_of_model(
+    folder: Path, reference: Reference, closest: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `load_kept` would give for the weights of a released model, with `closest` those of the
+    decoder of its own that it has for realism 0.
 
     The count of steps begins anew, and the rate of learning warms up as it does for new optimisers.
     Raises `UnknownModel` for a damaged folder, `ValueError` for a model of another shape.
     """
-    codec = recover(folder, reference.codec)
+    codec = recover(folder, reference.codec, closest)
     # A stage that goes on from it finds its lambdas, not those of the reference.
     control = {name: t for name, t in reference.control.items() if name != "found"}
     tensors = with_prefix("model", codec.state_dict()) | with_prefix("control", control)
@@ -81,16 +84,17 @@ def kept_of_model(folder: Path, reference: Reference) -> tuple[dict[str, Tensor]
 
 
 @torch.no_grad()
-def recover(folder: Path, like: Codec) -> Codec:
-    """The codec that was released as `folder`; it computes the same in float32.
+def recover(folder: Path, like: Codec, closest: bool = False) -> Codec:
+    """The codec that was released as `folder`, with `closest` with the decoder of realism 0; it
+    computes the same in float32.
 
     Of `like`, which is not changed, come the scales, and what the model does not have: the dial
     where it was released without. Raises as `kept_of_model` does.
     """
-    files = ModelFiles(folder, FILES)
+    files = ModelFiles(folder, [*FILES, CLOSEST_FILE] if closest else FILES)
     codec = deepcopy(like).float().cpu()
     codec.move_lambdas(_log_lambdas(files, codec.log_lambda))
-    folded = _folded(files, codec)
+    folded = _folded(files, codec, "closest" if closest else "synthesis")
     for module in _convolutions(codec).values():
         for scale in (module.scale_in, module.scale_out):
             least = LEAST_SCALE * float(scale.abs().median()) or 1.0
@@ -147,9 +151,10 @@ def _constants(files: ModelFiles, name: str) -> Constants:
     return Constants(path, {each.name for each in graph.input}, values, factors)
 
 
-def _folded(files: ModelFiles, codec: Codec) -> Codec:
-    """`codec`, folded, with the weights of the model."""
-    weights = {n: _constants(files, f"{n}.onnx") for n in ("analysis", "context", "synthesis")}
+def _folded(files: ModelFiles, codec: Codec, decoder: str) -> Codec:
+    """`codec`, folded, with the weights of the model, `decoder` being one of its two."""
+    names = {"analysis": "analysis", "context": "context", "synthesis": decoder}
+    weights = {graph: _constants(files, f"{name}.onnx") for graph, name in names.items()}
     folded = deepcopy(codec)
     graphs = released_graphs(folded, "realism" in weights["synthesis"].inputs)
     for name, constants in weights.items():

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from picocodec.format.tables import SCALE_COUNT
-from picocodec.model.model import FILES, PREVIEW_FILES, Model
+from picocodec.model.files import ModelFiles
+from picocodec.model.model import CLOSEST_FILE, FILES, PREVIEW_FILES, SLOPES, Model
 from picocodec.model.scale_decoder import LEVEL_BINS
 from picolab.data.crops import TileFile
 from picolab.networks.model import Codec
@@ -91,6 +92,41 @@ def release(
     files = [*FILES, *PREVIEW_FILES] if preview else list(FILES)
     write_description(target, files, name, version, skip_below, told, ends, trained.notes)
     check_export({key: graph.module for key, graph in graphs.items()}, layers, Model(target))
+    return target
+
+
+def with_closest(model: Path, trained: Trained, folder: Path, version: int) -> Path:
+    """Write `folder/NAME.vN`: a released model, file by file, and beside its decoder another one
+    for realism 0, that of `trained`; returns its path.
+
+    The encoder and the context model of `trained` are the model's own, at rest since: so both
+    decoders have the same bits. Raises `RuntimeError` where they compute something else,
+    `UnknownModel` for a model that is damaged.
+    """
+    files = ModelFiles(model, FILES, PREVIEW_FILES)
+    told = files.description
+    target = folder / f"{told['name']}.v{version}"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in files.hashes:
+        (target / name).write_bytes(files.read(name))
+    graphs = released_graphs(trained.codec, dial=False)
+    graph = graphs["closest"] = graphs.pop("synthesis")
+    data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
+    (target / CLOSEST_FILE).write_bytes(store_as_half(data))
+    write_description(
+        target,
+        [*FILES, CLOSEST_FILE, *(name for name in PREVIEW_FILES if name in files.hashes)],
+        told["name"],
+        version,
+        told["skip_below"],
+        told["realism"],
+        [told[name] for name in SLOPES],
+        {key: told[key] for key in trained.notes if key in told},
+    )
+    written = Model(target)
+    check_export(
+        {key: graph.module for key, graph in graphs.items()}, written.integer_layers, written
+    )
     return target
 
 

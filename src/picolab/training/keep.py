@@ -38,6 +38,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "scales, or only the shape, configs/NAME.toml (default: %(default)s)",
     )
     parser.add_argument(
+        "--closest",
+        action="store_true",
+        help="of a model: with its decoder of the closest pixels, realism 0",
+    )
+    parser.add_argument(
         "--with",
         dest="other",
         type=Path,
@@ -55,7 +60,9 @@ def _keep(args: argparse.Namespace) -> int:
     if folder:
         from picolab.release.recover import kept_of_model, read_reference
 
-        tensors, values = kept_of_model(folder, read_reference(args.like))
+        tensors, values = kept_of_model(folder, read_reference(args.like), args.closest)
+    elif args.closest:
+        raise ValueError(f"{args.trained}: --closest is of a model, which has two decoders")
     else:
         from picolab.training.checkpoint import load_checkpoint
 

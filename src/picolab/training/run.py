@@ -412,9 +412,14 @@ class Run:
             keep = min(self.stage.ema**EMA_EVERY, (1 + step) / (10 * EMA_EVERY + step))
             with torch.no_grad():
                 torch._foreach_lerp_(self.ema, list(self.codec.parameters()), 1 - keep)
-        if self.progress.step >= self.stage.warmup and not self.stage.entropy_alone:
+        if self.progress.step >= self.stage.warmup and self._bits_answer():
             self.controller.update(seen)
         return norm
+
+    def _bits_answer(self) -> bool:
+        """Whether what learns is what bits depend on: a decoder that learns alone keeps lambdas."""
+        encoder = self.codec.encoder.parameters()
+        return not self.stage.entropy_alone and any(p.requires_grad for p in encoder)
 
     # -- figures ----------------------------------------------------------------------------
 

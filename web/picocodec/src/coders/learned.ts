@@ -2,7 +2,7 @@
 import type { Header } from "../format/container.js";
 import { type Area, gridOf, MARGIN } from "../format/tiles.js";
 import type { Accelerator } from "../model/accelerator.js";
-import { type Model, PREVIEWS } from "../model/model.js";
+import { CLOSEST, type Model, PREVIEWS } from "../model/model.js";
 import type { Networks } from "../model/networks.js";
 import { noise, STEP } from "../model/noise.js";
 import type { Ints } from "../model/scale_decoder.js";
@@ -34,9 +34,11 @@ export class LearnedCoder {
     private readonly accelerator: Accelerator,
   ) {}
 
-  /** Begins to fetch what decodes to a picture, or to one of the `PREVIEWS`. */
-  prepare(divisor: number): void {
-    this.networks.prepare(this.model, "context", PREVIEWS.get(divisor) ?? "synthesis");
+  /** Begins to fetch what decodes to a picture at a realism, or to one of the `PREVIEWS`. */
+  prepare(divisor: number, realism: number): void {
+    const preview = PREVIEWS.get(divisor);
+    const whole = realism === 0 && this.hasClosest ? CLOSEST : "synthesis";
+    this.networks.prepare(this.model, "context", preview ?? whole);
   }
 
   /** y_hat `[1, M, h, w]` of the learned piece `number`; errors as of `decodeSymbols`. */
@@ -50,14 +52,50 @@ export class LearnedCoder {
 
   /** The canvas `[1, 3, H, W]`, not clamped, of the y_hat of what covers `area`. */
   async canvas(yHat: Floats, area: Area, level: number, realism: number): Promise<Floats> {
+    if (!this.hasClosest) return this.convincing(yHat, area, level, realism);
+    if (realism === 1) return this.convincing(yHat, area, level, 1);
+    const closest = await this.closest(yHat, level);
+    if (realism === 0) return closest;
+    const { data } = await this.convincing(yHat, area, level, 1);
+    const blend = closest.data.map((value, i) => value + realism * (data[i]! - value));
+    return { data: blend, shape: closest.shape };
+  }
+
+  /** Whether a network of its own gives the closest pixels. */
+  private get hasClosest(): boolean {
+    return this.model.hashes.has(`${CLOSEST}.onnx`);
+  }
+
+  private closest(yHat: Floats, level: number): Promise<Floats> {
+    const inputs = { y_hat: yHat, level: levelOf(level) };
+    return this.picture(CLOSEST, inputs, (fixed) =>
+      Promise.resolve({ y_hat: fixed, level: levelOf(FIXED_LEVEL) }));
+  }
+
+  private async convincing(
+    yHat: Floats,
+    area: Area,
+    level: number,
+    realism: number,
+  ): Promise<Floats> {
     const inputs = await this.withTexture(yHat, area, level, realism);
+    return this.picture("synthesis", inputs, (fixed, square) =>
+      this.withTexture(fixed, square, FIXED_LEVEL, 1));
+  }
+
+  /** What a decoder makes of inputs; `like` makes such inputs of a latent that is always the same,
+   * of a square, to check a GPU with. */
+  private async picture(
+    network: string,
+    inputs: Record<string, Floats>,
+    like: (fixed: Floats, square: Area) => Promise<Record<string, Floats>>,
+  ): Promise<Floats> {
     const sample = (side: number): Promise<Record<string, Floats>> => {
       const square = { top: -MARGIN, left: -MARGIN, height: side, width: side };
       const { yRows, yColumns } = gridOf(square);
-      const fixed = noise(yHat.shape[1]!, yRows, yColumns, 0, 0);
-      return this.withTexture(fixed, square, FIXED_LEVEL, 1);
+      return like(noise(inputs.y_hat!.shape[1]!, yRows, yColumns, 0, 0), square);
     };
-    return (await this.accelerator.run(this.model, "synthesis", inputs, sample)).picture!;
+    return (await this.accelerator.run(this.model, network, inputs, sample)).picture!;
   }
 
   /** What synthesis is given. */

@@ -61,7 +61,7 @@ export async function decodePixels(
     .map((piece, number) => ({ piece, number }))
     .filter(({ piece }) => isNeeded(piece, isFaded ? MARGIN : 0));
   for (const { number } of needed) payloadOf(file, header, number);
-  coder?.prepare(preview);
+  coder?.prepare(preview, realism);
 
   const picture = emptyRaster(divided(wanted, preview));
   const work = new TileWork(file, header, coder, realism, preview, isFaded, picture);

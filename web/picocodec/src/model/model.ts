@@ -13,6 +13,9 @@ const FILES = [
   "tables.npz",
 ];
 
+/** A network that not all models have: for the closest pixels, realism 0. */
+export const CLOSEST = "closest";
+
 /** Networks that not all models have, by what they divide the sides of pictures by. */
 export const PREVIEWS: ReadonlyMap<number, string> = new Map([
   [2, "preview"],
@@ -49,7 +52,8 @@ export async function readDescription(text: string): Promise<Description> {
     if (value === undefined) throw new UnknownModel(`model.toml has no ${key}`);
     return value;
   };
-  const joined = FILES.map((file) => entry(`sha256.${file}`)).join("");
+  const last = entries.get(`sha256.${CLOSEST}.onnx`) ?? "";
+  const joined = FILES.map((file) => entry(`sha256.${file}`)).join("") + last;
   const skipBelow = Number(entry("skip_below"));
   const fingerprint = await sha256(new TextEncoder().encode(joined + skipBelow));
   const hashes = new Map<string, string>();
