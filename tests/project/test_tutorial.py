@@ -73,7 +73,7 @@ def test_every_line_of_the_tutorial(
                 assert words[:2] == ("pip", "install")  # tests/test_distributions.py
             ran.append(program)
     assert ran.count("picolab") == 11
-    for name in ("models/mine.v1", "models/mine.v2", "mine.png", "photo.v5.safetensors"):
+    for name in ("models/mine.v1", "models/mine.v2", "mine.png", "photo.v6.safetensors"):
         assert (place / name).exists()
     printed = capsys.readouterr().out
     assert printed.count("| picocodec-mine.v1 |") >= 2

@@ -10,7 +10,7 @@ from picocodec.errors import UnknownModel
 from picocodec.format.container import ModelId
 from picocodec.model.model import Model
 
-DEFAULT_MODEL = "photo.v5"
+DEFAULT_MODEL = "photo.v6"
 MODEL_PATH_VARIABLE = "PICOCODEC_MODELS"  # more folders to look for models in
 
 
