@@ -187,6 +187,8 @@ def test_realism_0_may_have_a_decoder_of_its_own(
     with pytest.raises(RuntimeError, match="y differs from PyTorch"):
         with_closest(base, read_trained(tmp_path / "stranger.safetensors"), tmp_path, 3)
     assert picolab(["closest", str(base), str(tmp_path / "other.safetensors"), *command]) == 0
+    assert picolab(["closest", "none.v1", str(tmp_path / "other.safetensors"), *command]) == 1
+    assert "none.v1: neither a model's name nor its folder" in capsys.readouterr().err
     plain, model = Model(base, threads=1), Model(tmp_path / "two.v2", threads=1)
     names = model.decoder_at(0), model.decoder_at(0.5), model.decoder_at(1)
     assert names == ("closest", "closest", "synthesis") and model.has_dial

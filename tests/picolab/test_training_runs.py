@@ -153,6 +153,15 @@ def test_a_decoder_that_learns_alone_leaves_the_bits(lineage: Lineage, tmp_path:
     assert all(name.startswith("decoder.") for name in alone)
 
 
+def test_a_first_stage_without_the_weights_that_it_names_is_refused(
+    lineage: Lineage, tmp_path: Path
+) -> None:
+    """It would begin from nothing, and a decoder alone would learn of an encoder that never did."""
+    alone = replace(lineage.stage("trunk"), learn=("decoder.",), kept=tmp_path / "no.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no\.safetensors: stage 'trunk' begins with it"):
+        Run(replace(lineage, stages=(alone,)), alone, options(tmp_path))
+
+
 def test_a_cooldown_branches_off_and_leaves_the_trunk_alone(
     lineage: Lineage, tmp_path: Path
 ) -> None:

@@ -19,11 +19,7 @@ def _add_release(commands: argparse._SubParsersAction) -> None:
         description="Writes FOLDER/NAME.vN and checks it against PyTorch. To try it: "
         "PICOCODEC_MODELS=FOLDER picoenc --model NAME.vN photo.jpg",
     )
-    parser.add_argument(
-        "trained", type=Path, help="a checkpoint's folder, or a file of `picolab keep`"
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
-    parser.add_argument("--version", type=int, required=True, help="the N of NAME.vN")
+    _add_ends(parser)
     parser.add_argument("--name", help="default: that of the lineage")
     parser.add_argument(
         "--realism",
@@ -49,20 +45,27 @@ def _add_closest(commands: argparse._SubParsersAction) -> None:
         description="Writes FOLDER/NAME.vN: the model's own files, and beside them the decoder of "
         "weights whose encoder was at rest (recipes/photo.closest.toml).",
     )
-    parser.add_argument("model", help="its name or its folder")
+    parser.add_argument("model", type=Path, help="its name or its folder")
+    _add_ends(parser)
+    parser.set_defaults(run=_closest)
+
+
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    """What is released, and as what."""
     parser.add_argument(
         "trained", type=Path, help="a checkpoint's folder, or a file of `picolab keep`"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of models")
     parser.add_argument("--version", type=int, required=True, help="the N of NAME.vN")
-    parser.set_defaults(run=_closest)
 
 
 def _closest(args: argparse.Namespace) -> int:
-    from picocodec.model.store import model_folders
     from picolab.release.release import read_trained, with_closest
+    from picolab.training.keep import model_folder
 
-    folder = model_folders().get(args.model, Path(args.model))
+    folder = model_folder(args.model)
+    if folder is None:
+        raise ValueError(f"{args.model}: neither a model's name nor its folder")
     print(with_closest(folder, read_trained(args.trained), args.output, args.version))
     return 0
 

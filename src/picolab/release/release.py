@@ -25,7 +25,7 @@ from picolab.release.files import (
     write_description,
     write_tables,
 )
-from picolab.release.graphs import released_graphs
+from picolab.release.graphs import Graph, released_graphs
 from picolab.release.preview import fit_preview
 from picolab.training.checkpoint import load_checkpoint, without_prefix
 from picolab.training.keep import load_kept
@@ -85,8 +85,7 @@ def release(
     preview = fit_preview(codec, tiles, skip_below, realism) if tiles else None
     graphs = released_graphs(codec, realism is not None, preview)
     for key, graph in graphs.items():
-        data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
-        (target / f"{key}.onnx").write_bytes(store_as_half(data))
+        write_graph(target / f"{key}.onnx", graph)
     ends = lambda_ends(codec)
     told = 0.0 if realism is None else realism
     files = [*FILES, *PREVIEW_FILES] if preview else list(FILES)
@@ -110,9 +109,8 @@ def with_closest(model: Path, trained: Trained, folder: Path, version: int) -> P
     for name in files.hashes:
         (target / name).write_bytes(files.read(name))
     graphs = released_graphs(trained.codec, dial=False)
-    graph = graphs["closest"] = graphs.pop("synthesis")
-    data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
-    (target / CLOSEST_FILE).write_bytes(store_as_half(data))
+    graphs["closest"] = graphs.pop("synthesis")
+    write_graph(target / CLOSEST_FILE, graphs["closest"])
     write_description(
         target,
         [*FILES, CLOSEST_FILE, *(name for name in PREVIEW_FILES if name in files.hashes)],
@@ -128,6 +126,12 @@ def with_closest(model: Path, trained: Trained, folder: Path, version: int) -> P
         {key: graph.module for key, graph in graphs.items()}, written.integer_layers, written
     )
     return target
+
+
+def write_graph(path: Path, graph: Graph) -> None:
+    """A network as ONNX, its weights as float16."""
+    data = to_onnx_bytes(graph.module, graph.example, graph.inputs, graph.outputs)
+    path.write_bytes(store_as_half(data))
 
 
 def lambda_ends(codec: Codec) -> list[float]:

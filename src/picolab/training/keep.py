@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _keep(args: argparse.Namespace) -> int:
-    folder = _model_folder(args.trained)
+    folder = model_folder(args.trained)
     if folder:
         from picolab.release.recover import kept_of_model, read_reference
 
@@ -76,7 +76,7 @@ def _keep(args: argparse.Namespace) -> int:
     return 0
 
 
-def _model_folder(named: Path) -> Path | None:
+def model_folder(named: Path) -> Path | None:
     """Of a released model, by its folder or its name; None where it is neither."""
     from picocodec.model.files import DESCRIPTION
     from picocodec.model.store import model_folders

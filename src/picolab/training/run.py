@@ -156,6 +156,11 @@ class Run:
         if self._kept() or any((f / "checkpoint").is_dir() for f in of_stage):
             return  # all is in what it goes on from
         before = self.lineage.before(self.stage)
+        if before is None and self.stage.kept:
+            raise FileNotFoundError(
+                f"{self.stage.kept}: stage {self.stage.name!r} begins with it, and it is not "
+                "there; make it with `picolab keep`"
+            )
         if before is None:
             self.codec.start_from_components(
                 *principal_components(self.tiles, self.lineage.shape.y_channels)

@@ -37,8 +37,9 @@ export class LearnedCoder {
   /** Begins to fetch what decodes to a picture at a realism, or to one of the `PREVIEWS`. */
   prepare(divisor: number, realism: number): void {
     const preview = PREVIEWS.get(divisor);
-    const whole = realism === 0 && this.hasClosest ? CLOSEST : "synthesis";
-    this.networks.prepare(this.model, "context", preview ?? whole);
+    const whole = this.hasClosest && realism < 1 ? [CLOSEST] : [];
+    if (!this.hasClosest || realism > 0) whole.push("synthesis");
+    this.networks.prepare(this.model, "context", ...(preview ? [preview] : whole));
   }
 
   /** y_hat `[1, M, h, w]` of the learned piece `number`; errors as of `decodeSymbols`. */
